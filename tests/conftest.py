@@ -1,0 +1,17 @@
+"""Fixtures for all tests; above all, the one that finds what a test has leaked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from kit.leaks import Snapshot
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """Fail the test that leaves a descriptor, a thread or a child process behind."""
+    before = Snapshot.take()
+    yield
+    assert Snapshot.take().left_behind(before) == []

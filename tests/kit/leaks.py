@@ -1,0 +1,62 @@
+"""Find what a test left behind: descriptors, threads, child processes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from pathlib import Path
+
+import attrs
+
+
+@attrs.frozen
+class Snapshot:
+    """What this process holds at one moment."""
+
+    descriptors: dict[int, str]
+    threads: set[str]
+    children: set[str]
+
+    @classmethod
+    def take(cls) -> Snapshot:
+        gc.collect()
+        return cls(_descriptors(), _threads(), _children())
+
+    def left_behind(self, before: Snapshot) -> list[str]:
+        """Return what is here and was not there *before*, in words."""
+        new_descriptors = [
+            f"descriptor {number} -> {target}"
+            for number, target in self.descriptors.items()
+            if before.descriptors.get(number) != target
+        ]
+        new_threads = [f"thread {name}" for name in self.threads - before.threads]
+        new_children = [f"child {pid}" for pid in self.children - before.children]
+        return new_descriptors + new_threads + new_children
+
+
+def _descriptors() -> dict[int, str]:
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found[int(number)] = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:
+            continue  # the listing's own descriptor
+    return found
+
+
+def _threads() -> set[str]:
+    # Trio keeps idle worker threads for ten seconds, for the next run to use.
+    return {
+        f"{thread.name} ({thread.ident})"
+        for thread in threading.enumerate()
+        if not thread.name.startswith("Trio thread")
+    }
+
+
+def _children() -> set[str]:
+    return {
+        pid
+        for path in Path("/proc/self/task").glob("*/children")
+        for pid in path.read_text().split()
+    }

@@ -1,0 +1,73 @@
+"""Run a server for the length of a block, and talk to it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import trio
+
+from trioserver import BaseServer, StreamRequestHandler, TCPServer
+
+ServerT = TypeVar("ServerT", bound=BaseServer)
+
+LOOPBACK = ("127.0.0.1", 0)
+
+# Seconds after which a test that should have ended is stuck. Never waited for.
+STUCK = 20
+
+
+class UpperHandler(StreamRequestHandler):
+    """Answers each line in upper case."""
+
+    async def handle(self) -> None:
+        async for line in self.rfile:
+            await self.wfile.write(line.upper())
+
+
+@asynccontextmanager
+async def serving(server: ServerT) -> AsyncIterator[ServerT]:
+    """Serve while the block runs, then shut down and wait for the end."""
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve)
+            yield server
+            await server.shutdown()
+
+
+async def connect(server: TCPServer) -> trio.SocketStream:
+    """Return a client's end of a new connection."""
+    sock = trio.socket.socket(server.address_family)
+    await sock.connect(server.server_address)
+    return trio.SocketStream(sock)
+
+
+async def ask(client: trio.abc.Stream, line: bytes) -> bytes:
+    """Send a line and return the line that comes back; what came, at the end."""
+    await client.send_all(line)
+    return await receive_line(client)
+
+
+async def receive_line(client: trio.abc.ReceiveStream) -> bytes:
+    """Return the next line, or what came before the end of the stream."""
+    reply = b""
+    while not reply.endswith(b"\n"):
+        data = await client.receive_some(1)
+        if not data:
+            return reply
+        reply += data
+    return reply
+
+
+async def receive_all(client: trio.abc.ReceiveStream) -> bytes:
+    """Return everything up to the end of the stream."""
+    return b"".join([data async for data in client])
+
+
+def reset_on_close(client: trio.SocketStream | socket.socket) -> None:
+    """Let the next close of *client* send a reset instead of an end-of-file."""
+    sock = client.socket if isinstance(client, trio.SocketStream) else client
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

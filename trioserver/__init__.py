@@ -1,0 +1,46 @@
+"""The standard library's socketserver, rebuilt on Trio's structured concurrency."""
+
+from __future__ import annotations
+
+from trioserver._exceptions import (
+    AlreadyServingError,
+    ConnectionLostError,
+    IncompleteReadError,
+    LimitOverrunError,
+    ListenerBrokenError,
+    RequestTimeoutError,
+    ServerClosedError,
+    ServerError,
+)
+from trioserver._handlers import BaseRequestHandler, StreamRequestHandler
+from trioserver._servers.base import BaseServer
+from trioserver._servers.tcp import TCPServer
+from trioserver._streams.connection import Connection
+from trioserver._streams.reader import BufferedReader
+from trioserver._streams.writer import BufferedWriter
+
+__all__ = [  # noqa: RUF022  # grouped by what they are for
+    # servers
+    "BaseServer",
+    "TCPServer",
+    # handlers
+    "BaseRequestHandler",
+    "StreamRequestHandler",
+    # what a handler reads and writes
+    "BufferedReader",
+    "BufferedWriter",
+    "Connection",
+    # errors
+    "ServerError",
+    "AlreadyServingError",
+    "ConnectionLostError",
+    "IncompleteReadError",
+    "LimitOverrunError",
+    "ListenerBrokenError",
+    "RequestTimeoutError",
+    "ServerClosedError",
+]
+
+# Tracebacks, pickles and the documentation name the public home of each class.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

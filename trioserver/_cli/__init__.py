@@ -1,0 +1,1 @@
+"""The command line: arguments in, server running, exit code out."""

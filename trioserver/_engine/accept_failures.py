@@ -1,0 +1,100 @@
+"""What to do when accepting fails: go on, pause, or end; and what to log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, final
+
+import trio
+
+from trioserver._exceptions import ListenerBrokenError
+from trioserver._log import describe, log
+from trioserver._sockets.accept import AcceptFailure, classify
+
+# Seconds to wait after a capacity error: long enough not to spin, short enough
+# that nobody notices. Trio's serve_listeners() and Ranch both use 0.1.
+CAPACITY_PAUSE: Final = 0.1
+
+# Seconds between two log lines about the same shortage. Trio writes ten a second,
+# each with its traceback.
+LOG_INTERVAL: Final = 1.0
+
+# Failures of single connections in a row, with no success between, before there is
+# a pause after each: an errno that never goes away must not spin.
+MAX_PEER_FAILURES: Final = 100
+
+
+@final
+class AcceptFailures:
+    """The failures of one accept loop since its last success."""
+
+    __slots__ = ("_began", "_capacity", "_logged", "_peer", "_where")
+
+    def __init__(self, where: str) -> None:
+        """Count failures.
+
+        Args:
+            where: The listener's address, for messages.
+        """
+        self._where = where
+        self._peer = 0
+        self._capacity = 0
+        self._began = 0.0
+        self._logged = 0.0
+
+    def pause_after(self, error: OSError | trio.BrokenResourceError) -> float:
+        """Return the seconds to wait before the next try.
+
+        Raises:
+            ListenerBrokenError: If another try would fail as well.
+        """
+        failure = classify(error) if isinstance(error, OSError) else AcceptFailure.PEER
+        if failure is AcceptFailure.LISTENER:
+            raise self._broken(error) from error
+        if failure is AcceptFailure.CAPACITY:
+            return self._note_capacity(error)
+        return self._note_peer(error)
+
+    def note_success(self) -> None:
+        """End the episode, if there is one, and say so."""
+        self._peer = 0
+        if self._capacity:
+            seconds = trio.current_time() - self._began
+            log(
+                logging.WARNING,
+                f"Accepting connections on {self._where} again, after {seconds:.1f} s "
+                f"and {self._capacity} failed tries",
+            )
+            self._capacity = 0
+
+    def _note_peer(self, error: BaseException) -> float:
+        self._peer += 1
+        log(
+            logging.DEBUG,
+            f"A connection to {self._where} was gone before it could be accepted: "
+            f"{describe(error)}",
+        )
+        return CAPACITY_PAUSE if self._peer > MAX_PEER_FAILURES else 0
+
+    def _note_capacity(self, error: BaseException) -> float:
+        now = trio.current_time()
+        self._capacity += 1
+        if self._capacity == 1:
+            self._began = now
+        if self._capacity == 1 or now - self._logged >= LOG_INTERVAL:
+            self._logged = now
+            log(
+                logging.ERROR,
+                f"Cannot accept connections on {self._where}: {describe(error)}. "
+                f"Trying again every {CAPACITY_PAUSE} s; clients wait in the queue",
+            )
+        return CAPACITY_PAUSE
+
+    def _broken(self, error: BaseException) -> ListenerBrokenError:
+        number = error.errno if isinstance(error, OSError) else None
+        return ListenerBrokenError(
+            number,
+            f"the listening socket of {self._where} is broken ({describe(error)}): "
+            "was it closed by somebody else, or never activated? server_bind() and "
+            "server_activate() make it listen",
+        )

@@ -1,0 +1,52 @@
+"""Take what waits in the listen queue, before the listener is closed.
+
+The kernel has told those clients that they are connected. To close the listener
+resets them (8 of 8, measured), and so does ``shutdown()`` on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from trioserver._engine.accept_failures import AcceptFailures
+from trioserver._engine.accept_loop import GetRequest, StartRequest, accept_one
+from trioserver._engine.admission import Admission
+
+# No queue is longer: the largest backlog that listen() is asked for.
+MAX_QUEUED: Final = 0xFFFF
+
+# Seconds. Only a shortage of descriptors, or a get_request() that waits for its
+# client, takes any time here.
+QUEUE_TIMEOUT: Final = 10.0
+
+
+async def start_queued(
+    has_queued: Callable[[], bool],
+    get_request: GetRequest,
+    start: StartRequest,
+    admission: Admission,
+    failures: AcceptFailures,
+) -> None:
+    """Accept and start every request that waits in the queue.
+
+    They are all accepted at once, so that the listener can be closed; those above the
+    limit wait for their slots as tasks.
+
+    Args:
+        has_queued: Whether a request waits.
+        get_request: Accepts it.
+        start: Takes ownership of it. Does not wait.
+        admission: Where the slots come from.
+        failures: Decides what follows a failure.
+    """
+    with trio.move_on_after(QUEUE_TIMEOUT):
+        for _ in range(MAX_QUEUED):
+            if not has_queued():
+                return
+            slot = admission.slot()
+            pause = await accept_one(get_request, start, slot, failures)
+            if pause is not None:
+                await trio.sleep(pause)

@@ -1,0 +1,48 @@
+"""Report what a request has raised: how loudly depends on whose fault it is."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import trio
+
+from trioserver._engine.hooks import ClientAddress
+from trioserver._exception_groups import leaves
+from trioserver._exceptions import (
+    IncompleteReadError,
+    LimitOverrunError,
+    RequestTimeoutError,
+)
+from trioserver._log import describe, escape, log
+
+# What a client can cause at will: one line, no traceback, or it could fill the disk.
+# The first row that fits decides.
+_LEVELS: Final[tuple[tuple[tuple[type[BaseException], ...], int], ...]] = (
+    ((RequestTimeoutError, LimitOverrunError, IncompleteReadError), logging.INFO),
+    ((trio.BrokenResourceError, ConnectionError), logging.DEBUG),
+)
+
+
+def report_error(client_address: ClientAddress, error: BaseException | None) -> None:
+    """Log *error*, which a request from *client_address* has raised."""
+    if error is None:
+        return
+    client = escape(client_address)
+    level = max(_level(leaf) for leaf in leaves(error))
+    if level < logging.ERROR:
+        log(level, f"The request from {client} ended early: {describe(error)}")
+    else:
+        log(
+            level,
+            f"Exception occurred during processing of request from {client}",
+            error=error,
+        )
+
+
+def _level(error: BaseException) -> int:
+    for kinds, level in _LEVELS:
+        if isinstance(error, kinds):
+            return level
+    return logging.ERROR
+

@@ -1,0 +1,49 @@
+"""What the engine asks of a server, so that it need not know the server classes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+# A subclass decides what its requests and addresses are: a connection, a pair of a
+# datagram and a socket, whatever get_request() returns. typeshed says the same.
+Request: TypeAlias = Any  # type: ignore[explicit-any]  # see above
+ClientAddress: TypeAlias = Any  # type: ignore[explicit-any]  # see above
+
+ResultT = TypeVar("ResultT")
+
+
+class ServerHooks(Protocol):
+    """The methods of a server that a subclass may override, one request each.
+
+    An override may be a plain function, if its result is not awaitable.
+    """
+
+    cleanup_timeout: float
+
+    async def verify_request(
+        self, request: Request, client_address: ClientAddress
+    ) -> bool:
+        """Return whether the request shall be processed."""
+        ...
+
+    async def process_request(
+        self, request: Request, client_address: ClientAddress
+    ) -> None:
+        """Process the request and shut it down."""
+
+    async def handle_error(
+        self, request: Request, client_address: ClientAddress
+    ) -> None:
+        """Report the exception that is being handled."""
+
+    async def shutdown_request(self, request: Request) -> None:
+        """Shut the request down, and close it."""
+
+
+async def settled(result: Awaitable[ResultT] | ResultT) -> ResultT:
+    """Return *result*, awaited if it has to be: an override may be a plain function."""
+    if inspect.isawaitable(result):
+        return await result
+    return result

@@ -1,0 +1,82 @@
+"""Every error the library raises.
+
+Each one is also the error that a user of the standard library or of Trio would
+catch at that place, so that existing ``except`` clauses go on working.
+"""
+
+from __future__ import annotations
+
+import trio
+
+
+class ServerError(Exception):
+    """Base of all errors that trioserver itself raises."""
+
+
+class ServerClosedError(ServerError, trio.ClosedResourceError):
+    """The server was closed before, and cannot serve again.
+
+    Like the ``ValueError: Invalid file descriptor: -1`` of socketserver, but named.
+    """
+
+
+class AlreadyServingError(ServerError, RuntimeError):
+    """The server is serving already; one accept loop at a time."""
+
+
+class ListenerBrokenError(ServerError, OSError):
+    """The listening socket cannot accept connections any more.
+
+    Like socketserver, where the loop goes on for ever, but the server ends.
+    """
+
+
+class ConnectionLostError(ServerError, trio.BrokenResourceError, ConnectionError):
+    """The peer vanished: it reset the connection, or the network lost it.
+
+    A `trio.BrokenResourceError` for those who know Trio, a `ConnectionError` with
+    its ``errno`` for those who know sockets.
+    """
+
+
+class RequestTimeoutError(ServerError, trio.TooSlowError, TimeoutError):
+    """One read or write took longer than the handler's ``timeout``."""
+
+
+class IncompleteReadError(ServerError, EOFError):
+    """The stream ended before everything that was asked for had come.
+
+    Like `asyncio.IncompleteReadError`.
+    """
+
+    def __init__(self, partial: bytes, wanted: str) -> None:
+        super().__init__(partial, wanted)
+        self.partial = partial
+        """What had come, and is no longer in the reader."""
+        self.wanted = wanted
+        """What was asked for, in words."""
+
+    def __str__(self) -> str:
+        return f"the stream ended after {len(self.partial)} bytes, before {self.wanted}"
+
+
+class LimitOverrunError(ServerError, ValueError):
+    """A line, record or whole stream is longer than its limit.
+
+    Like `asyncio.LimitOverrunError`. What was read stays in the reader.
+    """
+
+    def __init__(self, what: str, limit_bytes: int, read_bytes: int) -> None:
+        super().__init__(what, limit_bytes, read_bytes)
+        self.what = what
+        """What was too long, and the remedy, in words."""
+        self.limit_bytes = limit_bytes
+        """The limit, inclusive, in bytes."""
+        self.read_bytes = read_bytes
+        """The bytes read so far, all of them still in the reader."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} (limit {self.limit_bytes} bytes; "
+            f"{self.read_bytes} bytes were read and are kept)"
+        )

@@ -1,0 +1,184 @@
+"""`TCPServer`: a server on a listening stream socket."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from functools import partial
+
+import trio
+
+from trioserver._engine.accept_queue import start_queued
+from trioserver._engine.hooks import ClientAddress, Request, settled
+from trioserver._log import describe, log
+from trioserver._servers.base import BaseServer, HandlerFactory
+from trioserver._sockets.accept import accept, has_queued
+from trioserver._sockets.addresses import check_address, infer_family
+from trioserver._sockets.bind import (
+    MAX_BACKLOG,
+    REUSE_ADDRESS_IS_SAFE,
+    bind,
+    make_socket,
+    set_reuse,
+)
+from trioserver._streams.connection import Connection
+from trioserver._streams.lingering_close import (
+    LINGER_TIMEOUT,
+    MAX_LINGER_BYTES,
+    half_close_and_linger,
+)
+
+
+class TCPServer(BaseServer):
+    """A server for TCP.
+
+    Like socketserver's, but asynchronous. An address with an IPv6 literal needs no
+    `address_family`.
+    """
+
+    address_family: int = socket.AF_INET
+    """The family of the socket."""
+
+    socket_type: int = socket.SOCK_STREAM
+    """The type of the socket."""
+
+    request_queue_size: int = MAX_BACKLOG
+    """How many connections the kernel may keep waiting; it has a maximum of its own."""
+
+    allow_reuse_address: bool = REUSE_ADDRESS_IS_SAFE
+    """Whether to bind although connections of a predecessor linger."""
+
+    allow_reuse_port: bool = False
+    """Whether several sockets may listen on the same port."""
+
+    linger_timeout: float = LINGER_TIMEOUT
+    """Seconds that a request's end waits for the client to close, too."""
+
+    max_linger_bytes: float = MAX_LINGER_BYTES
+    """Bytes that are read and thrown away while waiting for that."""
+
+    socket: socket.socket
+    """The listening socket."""
+
+    def __init__(
+        self,
+        server_address: ClientAddress,
+        RequestHandlerClass: HandlerFactory,
+        bind_and_activate: bool = True,  # noqa: FBT001, FBT002  # socketserver's signature
+    ) -> None:
+        """Make the socket; bind it and listen, unless told not to.
+
+        Args:
+            server_address: ``(host, port)``; port 0 lets the system choose one.
+            RequestHandlerClass: See `BaseServer`.
+            bind_and_activate: Whether to call `server_bind` and `server_activate`. If
+                not, the caller does, before serving.
+
+        Raises:
+            TypeError: If the address or the handler is of a wrong kind.
+            OverflowError: If there is no such port.
+            OSError: If the address cannot be bound; the socket is closed then.
+        """
+        super().__init__(server_address, RequestHandlerClass)
+        self.address_family = infer_family(self.address_family, server_address)
+        check_address(self.address_family, server_address)
+        self.socket = make_socket(self.address_family, self.socket_type)
+        self._own_socket = self.socket
+        if bind_and_activate:
+            try:
+                self.server_bind()
+                self.server_activate()
+            except BaseException:
+                # Not through server_close(): a subclass's own is not ready for it.
+                self.socket.close()
+                raise
+
+    # For subclasses
+
+    def server_bind(self) -> None:
+        """Bind the socket, and learn its address. May be overridden."""
+        set_reuse(
+            self.socket, address=self.allow_reuse_address, port=self.allow_reuse_port
+        )
+        bind(self.socket, self.server_address)
+        self.server_address = self.socket.getsockname()
+
+    def server_activate(self) -> None:
+        """Begin to listen. May be overridden."""
+        self.socket.listen(self.request_queue_size)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket; -1 once it is closed."""
+        return self.socket.fileno()
+
+    async def get_request(self) -> tuple[Request, ClientAddress]:
+        """Accept a connection. Return it with the address that accept(2) gave.
+
+        Cancellation:
+            Nothing was accepted.
+        """
+        if self.socket.gettimeout() != 0:
+            # Somebody's own socket: it must not block all the other tasks.
+            self.socket.setblocking(False)
+        sock, address = await accept(self.socket)
+        try:
+            return Connection(sock), address
+        except BaseException:
+            sock.close()
+            raise
+
+    async def shutdown_request(self, request: Request) -> None:
+        """Let the client have all of the reply, then close.
+
+        Half-closes the connection, reads and discards until the client closes too, for
+        at most `linger_timeout` seconds and `max_linger_bytes` bytes, and calls
+        `close_request`.
+
+        Like socketserver's, where the end of a reply is lost when the client had sent
+        more than was read.
+
+        Cancellation:
+            The connection is closed.
+        """
+        try:
+            if isinstance(request, Connection):
+                await half_close_and_linger(
+                    request,
+                    timeout=self.linger_timeout,
+                    max_bytes=self.max_linger_bytes,
+                )
+        finally:
+            await settled(self.close_request(request))
+
+    async def close_request(self, request: Request) -> None:
+        """Close the connection."""
+        if isinstance(request, trio.abc.AsyncResource):
+            await request.aclose()
+
+    # Inside
+
+    async def _start_queued(self) -> None:
+        if self.socket is not self._own_socket:
+            # Taken from elsewhere, and perhaps shared: its queue lives on with others.
+            return
+        try:
+            # Nobody else gets in; those who are in can still be accepted.
+            self.socket.listen(0)
+        except OSError as error:
+            log(logging.DEBUG, f"The listen queue is out of reach: {describe(error)}")
+            return
+        await start_queued(
+            partial(has_queued, self.socket),
+            self._get_request,
+            self._requests.start,
+            self._admission,
+            self._failures(),
+        )
+
+    def _close_at_once(self) -> None:
+        if self.socket.fileno() != -1:
+            if trio.lowlevel.in_trio_run():
+                # Wake the accept loop before the descriptor's number is free.
+                trio.lowlevel.notify_closing(self.socket)
+            self.socket.close()
+        super()._close_at_once()

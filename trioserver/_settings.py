@@ -1,0 +1,79 @@
+"""The settings of a server, and what each of them may be.
+
+Settings are plain attributes, as in socketserver: set on the class, on a subclass
+or on the object, before serving or during it. A wrong value is refused where it is
+assigned, or, if it stands on a class, where the server is made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+
+def _check_limit(name: str, value: object) -> None:
+    if value == math.inf:
+        return
+    _check_count(name, value, "or math.inf for no limit")
+
+
+def _check_count(name: str, value: object, otherwise: str = "0 or more") -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        message = f"{name} must be a whole number, {otherwise}, not {value!r}"
+        raise TypeError(message)
+    if value < 0:
+        message = f"{name} must be a whole number, {otherwise}, not {value!r}"
+        raise ValueError(message)
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Refuse *value* if it is no duration: a number of seconds, 0 to `math.inf`."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        message = f"{name} must be a number of seconds, not {value!r}"
+        raise TypeError(message)
+    if not value >= 0:  # this way round, NaN is refused too
+        message = f"{name} must be 0 or more seconds (math.inf: no limit), not {value}"
+        raise ValueError(message)
+
+
+def _check_timeout(name: str, value: object) -> None:
+    if value is not None:
+        check_seconds(name, value)
+
+
+def _check_bounded_seconds(name: str, value: object) -> None:
+    check_seconds(name, value)
+    if value == math.inf:
+        message = f"{name} must be finite, or stopping could take for ever"
+        raise ValueError(message)
+
+
+_CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
+    "timeout": _check_timeout,
+    "request_queue_size": _check_count,
+    "max_concurrent_requests": _check_limit,
+    "drain_timeout": check_seconds,
+    "cleanup_timeout": _check_bounded_seconds,
+    "linger_timeout": _check_bounded_seconds,
+    "max_linger_bytes": _check_limit,
+}
+
+
+def check_setting(name: str, value: object) -> None:
+    """Refuse *value* if a setting called *name* exists and cannot have it.
+
+    Raises:
+        TypeError: If it is of the wrong type.
+        ValueError: If it is out of range.
+    """
+    check = _CHECKS.get(name)
+    if check is not None:
+        check(name, value)
+
+
+def check_settings(owner: object) -> None:
+    """Check every setting that *owner* has, wherever in its classes it stands."""
+    for name in _CHECKS:
+        if hasattr(owner, name):
+            check_setting(name, getattr(owner, name))

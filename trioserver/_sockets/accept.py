@@ -1,0 +1,84 @@
+"""Accept connections from a listening socket, and tell its errors apart."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import selectors
+import socket
+from typing import Final
+
+import trio
+
+
+def _errnos(*names: str) -> frozenset[int]:
+    """Return the numbers of those *names* that this system has."""
+    return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
+
+
+# The process or the machine has run out of something; only time can help.
+CAPACITY_ERRNOS: Final = _errnos("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
+
+# The listener itself will never accept again: closed, not listening, no socket.
+# gevent ends on the same three; EFAULT can only come from a broken interpreter.
+BROKEN_ERRNOS: Final = _errnos("EBADF", "EINVAL", "ENOTSOCK", "EFAULT")
+
+
+class AcceptFailure(enum.Enum):
+    """What an error of ``accept()`` is about."""
+
+    PEER = "peer"
+    """One connection that is gone already. accept(2): "treat them like EAGAIN"."""
+
+    CAPACITY = "capacity"
+    """Something the system has run out of."""
+
+    LISTENER = "listener"
+    """The listening socket."""
+
+
+def classify(error: OSError) -> AcceptFailure:
+    """Return what *error* is about.
+
+    Every errno that accept(2) lists for one connection, and any unknown one, is
+    about the peer: an overridden ``get_request()`` raises `ssl.SSLError` and
+    `TimeoutError`, and neither must end the server.
+    """
+    if error.errno in CAPACITY_ERRNOS:
+        return AcceptFailure.CAPACITY
+    if error.errno in BROKEN_ERRNOS:
+        return AcceptFailure.LISTENER
+    return AcceptFailure.PEER
+
+
+async def accept(listener: socket.socket) -> tuple[socket.socket, object]:
+    """Accept one connection. Return its socket and the address that accept(2) gave.
+
+    The address is never asked for again: after an early reset there is none
+    (CVE-2024-49769).
+
+    Raises:
+        OSError: As `classify` tells apart.
+        trio.ClosedResourceError: If the listener was closed meanwhile.
+
+    Cancellation:
+        Nothing was accepted: there is no checkpoint once a connection is there.
+    """
+    await trio.lowlevel.checkpoint_if_cancelled()
+    while True:
+        try:
+            return listener.accept()
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(listener)
+
+
+# As socketserver chooses: poll() has no limit on the number of a descriptor, and
+# needs none of its own as epoll does.
+_Selector: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+def has_queued(listener: socket.socket) -> bool:
+    """Whether a connection waits to be accepted from *listener*."""
+    with _Selector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        return bool(selector.select(0))

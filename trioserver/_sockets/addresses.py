@@ -1,0 +1,65 @@
+"""Socket addresses: check them, and infer what family they need."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Final
+
+_INET_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
+
+
+def infer_family(family: int, address: object) -> int:
+    """Return `socket.AF_INET6` if *address* has an IPv6 literal, else *family*.
+
+    Like socketserver, where ``("::1", 0)`` needs ``address_family`` to be set, but
+    inferred: an IPv6 literal cannot mean anything else.
+    """
+    if family == socket.AF_INET and isinstance(address, tuple) and address:
+        return socket.AF_INET6 if _is_ipv6_literal(address[0]) else family
+    return family
+
+
+def _is_ipv6_literal(host: object) -> bool:
+    if not isinstance(host, str) or ":" not in host:
+        return False
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def check_address(family: int, address: object) -> None:
+    """Refuse an *address* that no socket of *family* could be bound to.
+
+    Raises:
+        TypeError: If it is no ``(host, port)``.
+        OverflowError: If the port is out of range, as `socket.socket.bind` raises.
+    """
+    if family not in _INET_FAMILIES:
+        return
+    if not isinstance(address, tuple) or len(address) < 2:
+        message = f"the server address must be a tuple (host, port), not {address!r}"
+        raise TypeError(message)
+    host, port = address[0], address[1]
+    if not isinstance(host, str | bytes | bytearray):
+        message = f"the host of a server address must be a string, not {host!r}"
+        raise TypeError(message)
+    if isinstance(port, bool) or not isinstance(port, int):
+        message = (
+            f"the port of a server address must be a number, not {port!r}: "
+            "0 to let the system choose one"
+        )
+        raise TypeError(message)
+    if not 0 <= port <= 65535:
+        message = f"the port of a server address must be 0 to 65535, not {port}"
+        raise OverflowError(message)
+
+
+def format_address(address: object) -> str:
+    """Return *address* as people write it: ``127.0.0.1:80``, ``[::1]:80``."""
+    if isinstance(address, tuple) and len(address) >= 2:
+        host, port = address[0], address[1]
+        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    return repr(address)

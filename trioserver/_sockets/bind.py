@@ -1,0 +1,84 @@
+"""Make a listening socket: create, bind, listen."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from typing import Final
+
+from trioserver._sockets.addresses import format_address
+
+# As many as the kernel allows: it cuts the number down to its own maximum. Not more,
+# because some systems keep 16 bits of it.
+MAX_BACKLOG: Final = 0xFFFF
+
+# SO_REUSEADDR lets a restarted server bind while connections of its predecessor are
+# in TIME_WAIT. On Windows it would let others take the address over instead.
+REUSE_ADDRESS_IS_SAFE: Final = sys.platform != "win32"
+
+_REMEDIES: Final = {
+    errno.EADDRINUSE: (
+        "another program listens there already; stop it, or choose another port "
+        "(0 lets the system choose)"
+    ),
+    errno.EACCES: (
+        "ports below 1024 need a privilege; choose a higher port, or give the "
+        "program CAP_NET_BIND_SERVICE"
+    ),
+    errno.EADDRNOTAVAIL: (
+        "this machine has no such address; '' or '0.0.0.0' means every IPv4 address"
+    ),
+}
+
+
+def make_socket(family: int, kind: int) -> socket.socket:
+    """Return a new non-blocking socket."""
+    sock = socket.socket(family, kind)
+    sock.setblocking(False)
+    return sock
+
+
+def set_reuse(sock: socket.socket, *, address: bool, port: bool) -> None:
+    """Set the options that allow an address to be bound again.
+
+    Args:
+        sock: A socket that is not bound yet.
+        address: ``SO_REUSEADDR``: bind although old connections linger.
+        port: ``SO_REUSEPORT``: several sockets share one port.
+
+    Raises:
+        ValueError: If the system has no ``SO_REUSEPORT`` for this kind of socket.
+    """
+    if address:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if not REUSE_ADDRESS_IS_SAFE and hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    if port:
+        # CPython gh-128916: Linux refuses it on AF_UNIX, where it means nothing.
+        if not hasattr(socket, "SO_REUSEPORT") or sock.family not in {
+            socket.AF_INET,
+            socket.AF_INET6,
+        }:
+            message = "allow_reuse_port: this system cannot share such an address"
+            raise ValueError(message)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def bind(sock: socket.socket, address: object) -> None:
+    """Bind *sock*, or raise the system's error with the address and a remedy in it.
+
+    Raises:
+        OSError: With the ``errno`` and of the class that the system chose.
+    """
+    try:
+        sock.bind(address)  # type: ignore[arg-type]  # any family's address
+    except socket.gaierror as error:
+        message = f"cannot find the host of {format_address(address)}: {error.strerror}"
+        raise socket.gaierror(error.errno, message) from error
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0)
+        message = f"cannot bind {format_address(address)}: {error.strerror}"
+        raise OSError(
+            error.errno, f"{message}: {remedy}" if remedy else message
+        ) from error

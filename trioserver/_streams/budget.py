@@ -1,0 +1,29 @@
+"""Checkpoints for operations that need no waiting."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+# Operations between two visits to the scheduler. A full checkpoint costs 7 to 9 µs
+# (trio 0.35), so that its share of one operation is about a quarter of a µs.
+OPERATIONS: Final = 32
+
+
+class Budget:
+    """How many operations a task may go on with before it must let others run."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = OPERATIONS
+
+    async def spend(self) -> None:
+        """Pay for one operation: always a cancellation point, sometimes a yield."""
+        self._left -= 1
+        if self._left > 0:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            self._left = OPERATIONS
+            await trio.lowlevel.checkpoint()

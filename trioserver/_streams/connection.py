@@ -1,0 +1,223 @@
+"""A connected stream socket as a Trio stream: what a handler calls ``request``."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from typing import Final, final
+
+import trio
+
+from trioserver._exceptions import ConnectionLostError
+from trioserver._log import describe, log
+from trioserver._streams.readiness import Readiness, TrioReadiness
+
+# What one receive asks for when nothing else is said. Trio asks for the same: the
+# kernel seldom has more ready, and the block is given back down to what came.
+RECEIVE_BYTES: Final = 65536
+
+
+@final
+class Connection(trio.abc.HalfCloseableStream):
+    """An accepted connection: a `trio.abc.HalfCloseableStream` on a raw socket.
+
+    Like the socket that socketserver hands to a handler, but asynchronous:
+    `receive_some` for ``recv``, `send_all` for ``sendall``, `send_eof` for
+    ``shutdown(SHUT_WR)``, `aclose` for ``close``. All else is at `socket`.
+
+    Each of Trio's methods is a checkpoint, as on Trio's own streams. `receive` and
+    `send_some` are the same calls for those who checkpoint for themselves.
+    """
+
+    __slots__ = ("_busy_receiving", "_busy_sending", "_eof_sent", "_ready", "socket")
+
+    def __init__(
+        self, sock: socket.socket, *, readiness: Readiness | None = None
+    ) -> None:
+        """Take ownership of *sock*, which is made non-blocking.
+
+        Args:
+            sock: A connected stream socket.
+            readiness: How to wait for it. By default, as Trio does.
+        """
+        sock.setblocking(False)
+        self.socket = sock
+        """The socket itself, non-blocking: for options, addresses, ``fileno()``."""
+        self._ready: Readiness = readiness or TrioReadiness(sock)
+        self._busy_receiving = False
+        self._busy_sending = False
+        self._eof_sent = False
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.socket!r}>"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `aclose` or `close` was called."""
+        return self.socket.fileno() == -1
+
+    # Receiving
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive what has come, at most *max_bytes*; ``b""`` is the end.
+
+        Like ``recv``, but asynchronous.
+
+        Raises:
+            ConnectionLostError: If the peer vanished.
+            trio.ClosedResourceError: If this end was closed.
+            trio.BusyResourceError: If another task is receiving.
+
+        Cancellation:
+            Nothing was received.
+        """
+        limit = RECEIVE_BYTES if max_bytes is None else max_bytes
+        if limit < 1:
+            message = f"max_bytes must be 1 or more, not {max_bytes}"
+            raise ValueError(message)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        data = await self.receive(limit)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return data
+
+    async def receive(self, max_bytes: int) -> bytes:
+        """Receive as `receive_some` does, a checkpoint only if it has to wait."""
+        if self._busy_receiving:
+            message = "another task is receiving from this connection"
+            raise trio.BusyResourceError(message)
+        while True:
+            try:
+                return self.socket.recv(max_bytes)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise _stream_error(error) from error
+            self._busy_receiving = True
+            try:
+                await self._ready.wait_readable()
+            finally:
+                self._busy_receiving = False
+
+    # Sending
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of *data*.
+
+        Like ``sendall``, but asynchronous.
+
+        Raises:
+            ConnectionLostError: If the peer vanished.
+            trio.ClosedResourceError: If this end was closed, or sent its EOF.
+            trio.BusyResourceError: If another task is sending.
+
+        Cancellation:
+            Some of the data may have been sent. ``wfile`` knows how much.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        with memoryview(data) as whole, whole.cast("B") as view:
+            sent = 0
+            self._check_can_send()
+            while sent < len(view):
+                with view[sent:] as rest:
+                    sent += await self.send_some(rest)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def send_some(self, data: bytes | bytearray | memoryview) -> int:
+        """Send the first part of *data*, a checkpoint only if it has to wait.
+
+        Returns:
+            The number of bytes sent, at least 1 if *data* is not empty.
+
+        Cancellation:
+            Nothing was sent.
+        """
+        self._check_can_send()
+        while True:
+            try:
+                return self.socket.send(data)
+            except BlockingIOError:
+                await self._wait_writable()
+            except OSError as error:
+                raise _stream_error(error) from error
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until `send_all` might not block."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._check_can_send()
+        await self._wait_writable()
+
+    async def send_eof(self) -> None:
+        """Send an end-of-file: the peer reads ``b""``, this end can still receive.
+
+        Raises:
+            ConnectionLostError: If the peer vanished.
+            trio.ClosedResourceError: If this end was closed.
+            trio.BusyResourceError: If another task is sending.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self.half_close()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def half_close(self) -> None:
+        """Send an end-of-file as `send_eof` does, without a checkpoint."""
+        if self._eof_sent and not self.is_closed:
+            return
+        self._check_can_send()
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise _stream_error(error) from error
+        self._eof_sent = True
+
+    def _check_can_send(self) -> None:
+        if self._busy_sending:
+            message = "another task is sending on this connection"
+            raise trio.BusyResourceError(message)
+        if self.is_closed:
+            message = "this connection was already closed"
+            raise trio.ClosedResourceError(message)
+        if self._eof_sent:
+            message = "this connection has sent its end-of-file already"
+            raise trio.ClosedResourceError(message)
+
+    async def _wait_writable(self) -> None:
+        self._busy_sending = True
+        try:
+            await self._ready.wait_writable()
+        finally:
+            self._busy_sending = False
+
+    # Closing
+
+    async def aclose(self) -> None:
+        """Close the connection at once, as Trio's own streams do.
+
+        What the peer sent and nobody read makes the kernel reset the connection, and
+        the end of a reply may be lost. To let a reply arrive, return from
+        ``handle()``: the server then half-closes and lingers for a while.
+
+        Cancellation:
+            The connection is closed all the same.
+        """
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Close the connection as `aclose` does, without a checkpoint."""
+        if self.is_closed:
+            return
+        self._ready.close()
+        try:
+            self.socket.close()
+        except OSError as error:
+            # close(2): the descriptor is gone whatever it says; EIO tells of
+            # something earlier, which nobody can act on here.
+            log(logging.DEBUG, f"Closing a connection said {describe(error)}")
+
+
+def _stream_error(error: OSError) -> Exception:
+    """Return the stream error that stands for *error* of a socket call."""
+    if error.errno in {errno.EBADF, errno.ENOTSOCK}:
+        return trio.ClosedResourceError("this connection was already closed")
+    return ConnectionLostError(error.errno, error.strerror)

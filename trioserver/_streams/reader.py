@@ -1,0 +1,266 @@
+"""``rfile``: read lines, records and blocks from a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Self, final
+
+import trio
+
+from trioserver._exceptions import IncompleteReadError, LimitOverrunError
+from trioserver._streams.budget import Budget
+from trioserver._streams.connection import RECEIVE_BYTES, Connection
+from trioserver._streams.timeouts import operation_timeout
+
+# Some precedents: asyncio.StreamReader 64 KiB, http.server 64 KiB, h11 16 KiB.
+MAX_LINE_BYTES: Final = 65536
+
+# Some precedents for a whole body: nginx client_max_body_size 1 MiB, aiohttp 1 MiB.
+MAX_READ_BYTES: Final = 1048576
+
+
+@final
+class BufferedReader:
+    """A stream as a readable file.
+
+    Like `io.BufferedReader`, but asynchronous; and a read whose length the peer
+    decides (`readline`, `readuntil`, iteration, ``read()`` to the end) has a limit.
+    Going over it raises `LimitOverrunError` and keeps what was read.
+
+    Every method is a cancellation point. One that finds what it needs in the buffer
+    lets other tasks run only now and then (see the page on checkpoints). A read that
+    is cancelled or fails loses nothing: what had come is there for the next read.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_buffer",
+        "_closed",
+        "_eof",
+        "_receive_bytes",
+        "_source",
+        "_timeout",
+        "max_line_bytes",
+        "max_read_bytes",
+    )
+
+    def __init__(
+        self,
+        stream: trio.abc.ReceiveStream,
+        buffer_size: int = -1,
+        *,
+        timeout: float | None = None,
+        max_line_bytes: float = MAX_LINE_BYTES,
+        max_read_bytes: float = MAX_READ_BYTES,
+        budget: Budget | None = None,
+    ) -> None:
+        """Read from *stream*, which the caller goes on owning.
+
+        Args:
+            stream: Any stream of Trio's.
+            buffer_size: Bytes to ask the stream for at once; -1 is 64 KiB. With 0,
+                nothing is taken from the stream beyond what a read returns, so that
+                another program can read on from there; lines then cost a call a byte.
+            timeout: Seconds that one wait for data may take. None: for ever.
+            max_line_bytes: The longest line or record, separator included.
+            max_read_bytes: The most that ``read()`` to the end returns.
+            budget: Shared with the writer, so that both together yield in time.
+        """
+        self._source = _source_of(stream)
+        self._receive_bytes = RECEIVE_BYTES if buffer_size < 0 else buffer_size
+        self._timeout = timeout
+        self.max_line_bytes = max_line_bytes
+        self.max_read_bytes = max_read_bytes
+        self._budget = budget or Budget()
+        self._buffer = bytearray()
+        self._eof = False
+        self._closed = False
+
+    # What io.BufferedReader has
+
+    async def read(self, size: int | None = -1) -> bytes:
+        """Read *size* bytes, fewer only at the end; all up to the end if negative.
+
+        Raises:
+            LimitOverrunError: If *size* is negative and there are more than
+                ``max_read_bytes`` bytes.
+        """
+        await self._begin()
+        if size is None or size < 0:
+            await self._fill_to_eof()
+            return self._take(len(self._buffer))
+        await self._fill(size)
+        return self._take(size)
+
+    async def read1(self, size: int = -1) -> bytes:
+        """Read what is there, waiting at most once; at most *size* bytes, or 64 KiB."""
+        await self._begin()
+        size = RECEIVE_BYTES if size < 0 else size
+        if size and not self._buffer and not self._eof:
+            await self._receive(size)
+        return self._take(size)
+
+    async def readline(self, limit: float | None = -1) -> bytes:
+        r"""Read through the next ``\n``; the last line may lack it; ``b""`` at the end.
+
+        Args:
+            limit: Return after so many bytes, in the middle of the line if need be.
+                Negative: the whole line, if it has at most ``max_line_bytes``.
+
+        Raises:
+            LimitOverrunError: If no *limit* is given and the line is too long.
+        """
+        await self._begin()
+        if limit is not None and limit >= 0:
+            end = await self._find(b"\n", limit, enough=limit)
+            return self._take(int(limit) if end is None else end)
+        limit = self.max_line_bytes
+        end = await self._find(b"\n", limit, enough=limit + 1)
+        if end is None and len(self._buffer) > limit:
+            raise self._overrun(
+                "a line is too long: raise max_line_bytes to allow it", limit
+            )
+        return self._take(len(self._buffer) if end is None else end)
+
+    # What asyncio.StreamReader has in addition
+
+    async def readuntil(
+        self, separator: bytes = b"\n", limit: float | None = None
+    ) -> bytes:
+        """Read through the next *separator*.
+
+        Like `asyncio.StreamReader.readuntil`.
+
+        Args:
+            separator: One byte or more.
+            limit: The most that is returned, separator included. By default,
+                ``max_line_bytes``.
+
+        Raises:
+            IncompleteReadError: If the stream ends first; ``partial`` has the rest.
+            LimitOverrunError: If the separator does not come within *limit* bytes.
+        """
+        if not separator:
+            message = "the separator must have at least one byte"
+            raise ValueError(message)
+        await self._begin()
+        limit = self.max_line_bytes if limit is None else limit
+        end = await self._find(separator, limit, enough=limit + 1)
+        if end is not None:
+            return self._take(end)
+        if len(self._buffer) > limit:
+            raise self._overrun(
+                f"no {separator!r} came in time: raise max_line_bytes to allow it",
+                limit,
+            )
+        partial = self._take(len(self._buffer))
+        raise IncompleteReadError(partial, f"the separator {separator!r}")
+
+    async def readexactly(self, n: int) -> bytes:
+        """Read *n* bytes, no fewer.
+
+        Like `asyncio.StreamReader.readexactly`.
+
+        Raises:
+            IncompleteReadError: If the stream ends first; ``partial`` has the rest.
+        """
+        if n < 0:
+            message = f"cannot read {n} bytes: the number must be 0 or more"
+            raise ValueError(message)
+        await self._begin()
+        await self._fill(n)
+        if len(self._buffer) < n:
+            partial = self._take(len(self._buffer))
+            raise IncompleteReadError(partial, f"the {n} bytes that were asked for")
+        return self._take(n)
+
+    # Iteration over lines
+
+    def __aiter__(self) -> Self:
+        """Iterate over the lines, up to the end of the stream."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Read the next line as `readline` does."""
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    # Closing
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def close(self) -> None:
+        """Refuse to read any more. The stream stays open."""
+        self._closed = True
+
+    # The buffer: only _receive() adds to it, only _take() removes from it, so that
+    # whatever ends a read in between loses nothing.
+
+    async def _begin(self) -> None:
+        if self._closed:
+            message = "this reader was closed"
+            raise trio.ClosedResourceError(message)
+        await self._budget.spend()
+
+    async def _receive(self, wanted: int) -> None:
+        """Receive once, and add it to the buffer or note the end of the stream."""
+        size = self._receive_bytes or min(wanted, RECEIVE_BYTES)
+        with operation_timeout(self._timeout, "receiving"):
+            data = await self._source(size)
+        self._buffer += data
+        self._eof = not data
+
+    async def _fill(self, size: int) -> None:
+        """Receive until *size* bytes are there, or the stream has ended."""
+        while len(self._buffer) < size and not self._eof:
+            await self._receive(size - len(self._buffer))
+
+    async def _fill_to_eof(self) -> None:
+        while len(self._buffer) <= self.max_read_bytes:
+            if self._eof:
+                return
+            await self._receive(RECEIVE_BYTES)
+        raise self._overrun(
+            "there is more to read than allowed: raise max_read_bytes, or read blocks",
+            self.max_read_bytes,
+        )
+
+    async def _find(
+        self, separator: bytes, limit: float, *, enough: float
+    ) -> int | None:
+        """Receive until *separator* ends within the first *limit* bytes. Return where.
+
+        Returns:
+            The number of bytes through the separator. None once *enough* bytes are
+            there without it, or the stream has ended. It never depends on how the
+            bytes were split on their way.
+        """
+        searched = 0
+        while True:
+            stop = int(min(limit, len(self._buffer)))
+            index = self._buffer.find(separator, searched, stop)
+            if index >= 0:
+                return index + len(separator)
+            if self._eof or len(self._buffer) >= enough:
+                return None
+            searched = max(0, stop - len(separator) + 1)
+            await self._receive(1)
+
+    def _take(self, size: int) -> bytes:
+        """Remove the first *size* bytes from the buffer."""
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
+
+    def _overrun(self, what: str, limit: float) -> LimitOverrunError:
+        return LimitOverrunError(what, int(limit), len(self._buffer))
+
+
+def _source_of(stream: trio.abc.ReceiveStream) -> Callable[[int], Awaitable[bytes]]:
+    """Return how to receive: without a checkpoint of its own where possible."""
+    return stream.receive if isinstance(stream, Connection) else stream.receive_some

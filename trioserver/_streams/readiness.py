@@ -1,0 +1,50 @@
+"""Wait until a socket can be read or written: the seam for a faster way."""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol
+
+import trio
+
+
+class Readiness(Protocol):
+    """Tells when one socket is ready.
+
+    A wait may end too early: the caller tries its call again. At most one task
+    waits for each direction; `trio.BusyResourceError` otherwise.
+    """
+
+    async def wait_readable(self) -> None:
+        """Wait until there is something to read, the end of the stream included."""
+
+    async def wait_writable(self) -> None:
+        """Wait until there is room to write."""
+
+    def close(self) -> None:
+        """Wake whoever waits, with `trio.ClosedResourceError`.
+
+        Called before the descriptor is closed, so that its number is not in use
+        for anything else yet.
+        """
+
+
+class TrioReadiness:
+    """Readiness as Trio's own sockets know it: portable, one system call a wait."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    async def wait_readable(self) -> None:
+        """Wait until there is something to read, the end of the stream included."""
+        await trio.lowlevel.wait_readable(self._socket)
+
+    async def wait_writable(self) -> None:
+        """Wait until there is room to write."""
+        await trio.lowlevel.wait_writable(self._socket)
+
+    def close(self) -> None:
+        """Wake whoever waits, with `trio.ClosedResourceError`."""
+        trio.lowlevel.notify_closing(self._socket)

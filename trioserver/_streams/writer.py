@@ -1,0 +1,176 @@
+"""``wfile``: write to a stream, at once or buffered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, final
+
+import trio
+
+from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope
+from trioserver._streams.budget import Budget
+from trioserver._streams.connection import Connection
+from trioserver._streams.timeouts import operation_timeout
+
+# What io.open() and socket.makefile() use for a buffer size of -1.
+DEFAULT_BUFFER_BYTES: Final = 8192
+
+
+@final
+class BufferedWriter:
+    """A stream as a writable file.
+
+    Like `io.BufferedWriter`, but asynchronous; with a buffer size of 0, each write is
+    sent at once and in full, as socketserver's ``wfile`` does.
+
+    Every method is a cancellation point. One that need not wait lets other tasks run
+    only now and then. A write on a `Connection` that is cancelled keeps its place:
+    what has not left yet goes first in the next `write`, `flush` or `aclose`, so
+    that the peer never sees a gap.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_buffer",
+        "_buffer_bytes",
+        "_closed",
+        "_keeps_place",
+        "_sending",
+        "_sink",
+        "_timeout",
+    )
+
+    def __init__(
+        self,
+        stream: trio.abc.SendStream,
+        buffer_size: int = 0,
+        *,
+        timeout: float | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        """Write to *stream*, which the caller goes on owning.
+
+        Args:
+            stream: Any stream of Trio's.
+            buffer_size: Bytes to gather before they are sent; 0 sends at once, -1
+                gathers 8 KiB.
+            timeout: Seconds that sending one write may take. None: for ever.
+            budget: Shared with the reader, so that both together yield in time.
+        """
+        self._sink = _sink_of(stream)
+        # Any other stream may have sent some of what a cancelled call gave it, and
+        # nobody knows how much: to send it again could repeat it.
+        self._keeps_place = isinstance(stream, Connection)
+        self._buffer_bytes = DEFAULT_BUFFER_BYTES if buffer_size < 0 else buffer_size
+        self._timeout = timeout
+        self._budget = budget or Budget()
+        self._buffer = bytearray()
+        self._sending = False
+        self._closed = False
+
+    async def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Write *data*: sent on return, or, with a buffer, once the buffer is full.
+
+        Returns:
+            The number of bytes in *data*.
+
+        Raises:
+            ConnectionLostError: If the peer vanished.
+            RequestTimeoutError: If the peer did not take it within the time-out.
+            trio.BusyResourceError: If another task is writing.
+        """
+        with memoryview(data) as whole, whole.cast("B") as view:
+            await self._begin()
+            if self._buffer or len(view) < self._buffer_bytes:
+                self._buffer += view
+                if len(self._buffer) >= self._buffer_bytes:
+                    await self._send(b"")
+            else:
+                await self._send(view)
+            return len(view)
+
+    async def writelines(self, lines: Iterable[bytes]) -> None:
+        """Write the *lines* one after the other; they bring their own ends."""
+        await self.write(b"".join(lines))
+
+    async def flush(self) -> None:
+        """Send what the buffer holds.
+
+        Raises:
+            ConnectionLostError: If the peer vanished. What could not be sent is gone.
+            RequestTimeoutError: Likewise, if the peer did not take it in time.
+        """
+        await self._begin()
+        await self._send(b"")
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` or `aclose` was called."""
+        return self._closed
+
+    def close(self) -> None:
+        """Refuse to write any more, and forget what the buffer holds."""
+        self._closed = True
+        self._buffer.clear()
+
+    async def aclose(self) -> None:
+        """Send what the buffer holds, then `close`. The stream stays open.
+
+        Cancellation:
+            What is left is sent all the same, for at most a second.
+        """
+        if self._closed:
+            return
+        try:
+            await self.flush()
+        except trio.Cancelled:
+            with cleanup_scope(CLEANUP_TIMEOUT):
+                await self.flush()
+            raise
+        finally:
+            self.close()
+
+    # Sending
+
+    async def _begin(self) -> None:
+        if self._closed:
+            message = "this writer was closed"
+            raise trio.ClosedResourceError(message)
+        if self._sending:
+            message = "another task is writing to this stream"
+            raise trio.BusyResourceError(message)
+        await self._budget.spend()
+
+    async def _send(self, data: memoryview | bytes) -> None:
+        """Send the buffer, then *data*. Keep the rest if that is cancelled."""
+        sent = 0
+        self._sending = True
+        try:
+            with operation_timeout(self._timeout, "sending"):
+                while self._buffer:
+                    del self._buffer[: await self._sink(self._buffer)]
+                while sent < len(data):
+                    sent += await self._sink(data[sent:])
+        except BaseException as error:
+            if self._keeps_place and isinstance(error, trio.Cancelled):
+                self._buffer += data[sent:]
+            else:
+                self._buffer.clear()
+            raise
+        finally:
+            self._sending = False
+
+
+_Sink = Callable[[bytes | bytearray | memoryview], Awaitable[int]]
+
+
+def _sink_of(stream: trio.abc.SendStream) -> _Sink:
+    """Return how to send a part of some data, which tells how much has left."""
+    if isinstance(stream, Connection):
+        return stream.send_some
+
+    async def send_all(data: bytes | bytearray | memoryview) -> int:
+        await stream.send_all(bytes(data))
+        return len(data)
+
+    return send_all
