@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 from pathlib import Path
 
@@ -37,9 +36,9 @@ class Snapshot:
 
 def _descriptors() -> dict[int, str]:
     found = {}
-    for number in os.listdir("/proc/self/fd"):
+    for path in Path("/proc/self/fd").iterdir():
         try:
-            found[int(number)] = os.readlink(f"/proc/self/fd/{number}")
+            found[int(path.name)] = str(path.readlink())
         except FileNotFoundError:
             continue  # the listing's own descriptor
     return found

@@ -27,6 +27,7 @@ async def start_queued(
     has_queued: Callable[[], bool],
     get_request: GetRequest,
     start: StartRequest,
+    *,
     admission: Admission,
     failures: AcceptFailures,
 ) -> None:

@@ -45,4 +45,3 @@ def _level(error: BaseException) -> int:
         if isinstance(error, kinds):
             return level
     return logging.ERROR
-

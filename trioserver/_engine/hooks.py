@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 # A subclass decides what its requests and addresses are: a connection, a pair of a
 # datagram and a socket, whatever get_request() returns. typeshed says the same.
@@ -42,7 +42,15 @@ class ServerHooks(Protocol):
         """Shut the request down, and close it."""
 
 
-async def settled(result: Awaitable[ResultT] | ResultT) -> ResultT:
+@overload
+async def settled(result: Awaitable[ResultT]) -> ResultT: ...
+
+
+@overload
+async def settled(result: object) -> object: ...
+
+
+async def settled(result: object) -> object:
     """Return *result*, awaited if it has to be: an override may be a plain function."""
     if inspect.isawaitable(result):
         return await result

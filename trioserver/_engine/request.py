@@ -37,7 +37,7 @@ async def run_request(
         verified = await _verify(hooks, request, client_address)
         if verified:
             await _process(hooks, request, client_address)
-    except BaseException as error:  # noqa: BLE001  # it is split, and the rest raised
+    except BaseException as error:  # split, and the rest raised
         try:
             await _report(hooks, request, client_address, error)
         finally:
@@ -65,8 +65,8 @@ async def _report(
         await _handle_error(hooks, request, client_address)
     elif ours is not None:
         try:
-            raise ours
-        except Exception:  # noqa: BLE001  # that is what the hook is for
+            raise ours  # noqa: TRY301  # the hook must run inside an "except"
+        except Exception:
             await _handle_error(hooks, request, client_address)
     if rest is not None:
         raise rest
@@ -78,7 +78,7 @@ async def _close(
     """Shut the request down, and make sure of it."""
     try:
         await _shut_down(hooks, request)
-    except Exception:  # noqa: BLE001  # that is what the hook is for
+    except Exception:
         await _handle_error(hooks, request, client_address)
     finally:
         await _close_forcefully(request)

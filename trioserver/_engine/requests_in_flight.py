@@ -16,8 +16,8 @@ import trio
 from trioserver._engine.admission import Slot
 from trioserver._engine.hooks import ClientAddress, Request, ServerHooks
 from trioserver._engine.request import run_request
-from trioserver._exceptions import AlreadyServingError
 from trioserver._exception_groups import un_nested
+from trioserver._exceptions import AlreadyServingError
 
 
 @final
@@ -121,7 +121,9 @@ class RequestsInFlight:
 
     # Running requests
 
-    def start(self, request: Request, client_address: ClientAddress, slot: Slot) -> None:
+    def start(
+        self, request: Request, client_address: ClientAddress, slot: Slot
+    ) -> None:
         """Run a request as a task of its own. Takes ownership of *request*.
 
         Raises:

@@ -31,10 +31,16 @@ class Serving:
         """Raise what `run` would raise, if it would refuse."""
         next_state(self.state, Move.SERVE)
 
-    async def run(self, accept: Callable[[], Awaitable[None]]) -> None:
+    async def run(
+        self, accept: Callable[[], Awaitable[None]], started: Callable[[], None]
+    ) -> None:
         """Run *accept* until it returns, `stop` is called or the server is closed.
 
         Returns at once, once, after a `stop` that came before the first run.
+
+        Args:
+            accept: The accept loop.
+            started: Called when it is about to begin.
 
         Raises:
             AlreadyServingError: If another run has not ended.
@@ -43,10 +49,16 @@ class Serving:
         self._move(Move.SERVE)
         self.has_served = True
         if self.state is not State.SERVING:
+            started()
+            await trio.lowlevel.checkpoint()
             return
         self._ended = trio.Event()
         try:
             with trio.CancelScope() as self._scope:
+                started()
+                # If whoever called nursery.start() was cancelled meanwhile, started()
+                # did nothing (trio #2895), and this is where we learn of it.
+                await trio.lowlevel.checkpoint_if_cancelled()
                 await accept()
         except trio.ClosedResourceError:
             # Closing the socket in the midst of it ends the loop as shutdown() does.

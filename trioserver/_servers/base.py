@@ -157,11 +157,7 @@ class BaseServer:
             Only `shutdown` is graceful.
         """
         async with self._entered(handler_nursery):
-            task_status.started(self)
-            # If whoever called start() was cancelled meanwhile, started() did nothing
-            # (trio #2895); then this is where we learn of it.
-            await trio.lowlevel.checkpoint()
-            await self.serve_forever()
+            await self.serve_forever(task_status=task_status)
 
     async def serve_forever(
         self,
@@ -193,13 +189,12 @@ class BaseServer:
         check_seconds("poll_interval", poll_interval)
         self._serving.check_can_serve()
         accept = partial(self._accept, poll_interval)
+        started = partial(task_status.started, self)
         if self._requests.is_open:
-            task_status.started(self)
-            await self._serving.run(accept)
+            await self._serving.run(accept, started)
             return
         async with self._requests.open():
-            task_status.started(self)
-            await self._serving.run(accept)
+            await self._serving.run(accept, started)
             await self._settle_requests()
 
     @trio.lowlevel.enable_ki_protection

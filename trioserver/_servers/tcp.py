@@ -64,7 +64,7 @@ class TCPServer(BaseServer):
         self,
         server_address: ClientAddress,
         RequestHandlerClass: HandlerFactory,
-        bind_and_activate: bool = True,  # noqa: FBT001, FBT002  # socketserver's signature
+        bind_and_activate: bool = True,
     ) -> None:
         """Make the socket; bind it and listen, unless told not to.
 
@@ -144,7 +144,7 @@ class TCPServer(BaseServer):
             if isinstance(request, Connection):
                 await half_close_and_linger(
                     request,
-                    timeout=self.linger_timeout,
+                    linger_timeout=self.linger_timeout,
                     max_bytes=self.max_linger_bytes,
                 )
         finally:
@@ -171,8 +171,8 @@ class TCPServer(BaseServer):
             partial(has_queued, self.socket),
             self._get_request,
             self._requests.start,
-            self._admission,
-            self._failures(),
+            admission=self._admission,
+            failures=self._failures(),
         )
 
     def _close_at_once(self) -> None:

@@ -52,7 +52,7 @@ def classify(error: OSError) -> AcceptFailure:
 
 
 async def accept(listener: socket.socket) -> tuple[socket.socket, object]:
-    """Accept one connection. Return its socket and the address that accept(2) gave.
+    """Wait for a connection. Return its socket, and the address that came with it.
 
     The address is never asked for again: after an early reset there is none
     (CVE-2024-49769).

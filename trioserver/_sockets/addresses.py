@@ -6,6 +6,11 @@ import ipaddress
 import socket
 from typing import Final
 
+# (host, port), and for IPv6 the flow label and the scope as well.
+_LEAST_PARTS: Final = 2
+
+_MAX_PORT: Final = 65535
+
 _INET_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 
 
@@ -39,7 +44,7 @@ def check_address(family: int, address: object) -> None:
     """
     if family not in _INET_FAMILIES:
         return
-    if not isinstance(address, tuple) or len(address) < 2:
+    if not isinstance(address, tuple) or len(address) < _LEAST_PARTS:
         message = f"the server address must be a tuple (host, port), not {address!r}"
         raise TypeError(message)
     host, port = address[0], address[1]
@@ -52,14 +57,14 @@ def check_address(family: int, address: object) -> None:
             "0 to let the system choose one"
         )
         raise TypeError(message)
-    if not 0 <= port <= 65535:
+    if not 0 <= port <= _MAX_PORT:
         message = f"the port of a server address must be 0 to 65535, not {port}"
         raise OverflowError(message)
 
 
 def format_address(address: object) -> str:
     """Return *address* as people write it: ``127.0.0.1:80``, ``[::1]:80``."""
-    if isinstance(address, tuple) and len(address) >= 2:
+    if isinstance(address, tuple) and len(address) >= _LEAST_PARTS:
         host, port = address[0], address[1]
         return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
     return repr(address)

@@ -8,10 +8,6 @@ until the peer closes too, and only then close.
 
 from __future__ import annotations
 
-import math
-import socket
-import struct
-import sys
 from typing import Final
 
 import trio
@@ -19,6 +15,7 @@ import trio
 from trioserver._cancellation import is_hurried
 from trioserver._streams.budget import Budget
 from trioserver._streams.connection import RECEIVE_BYTES, Connection
+from trioserver._streams.delivery import is_delivered
 
 # Seconds. gunicorn lingers for 2 s, nginx for up to 30 s and 5 s between reads.
 LINGER_TIMEOUT: Final = 2.0
@@ -36,7 +33,7 @@ _ENDED: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 async def half_close_and_linger(
     connection: Connection,
     *,
-    timeout: float = LINGER_TIMEOUT,
+    linger_timeout: float = LINGER_TIMEOUT,
     max_bytes: float = MAX_LINGER_BYTES,
 ) -> None:
     """Send an end-of-file, then discard input until the peer sends its own.
@@ -46,7 +43,7 @@ async def half_close_and_linger(
 
     Args:
         connection: Stays open; the caller closes it.
-        timeout: Seconds to wait for the peer.
+        linger_timeout: Seconds to wait for the peer.
         max_bytes: Bytes to discard before giving up.
 
     Cancellation:
@@ -55,7 +52,7 @@ async def half_close_and_linger(
     discard = _discard_until_delivered if is_hurried() else _discard
     try:
         connection.half_close()
-        with trio.move_on_after(timeout):
+        with trio.move_on_after(linger_timeout):
             await discard(connection, max_bytes)
     except _ENDED:
         return
@@ -78,20 +75,5 @@ async def _discard_until_delivered(connection: Connection, max_bytes: float) -> 
         with trio.move_on_after(_DELIVERY_PAUSE):
             await _discard(connection, max_bytes)
             return
-        if undelivered_bytes(connection.socket) == 0:
+        if is_delivered(connection.socket):
             return
-
-
-def undelivered_bytes(sock: socket.socket) -> float:
-    """Return how much the peer has not acknowledged, its end-of-file included.
-
-    `math.inf` where the system cannot tell.
-    """
-    if sys.platform != "linux":
-        return math.inf
-    import fcntl
-    import termios
-
-    # tcp(7), SIOCOUTQ, which is TIOCOUTQ.
-    (count,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))
-    return int(count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Self, final
+from typing import Final, NoReturn, Self, final
 
 import trio
 
@@ -117,9 +117,7 @@ class BufferedReader:
         limit = self.max_line_bytes
         end = await self._find(b"\n", limit, enough=limit + 1)
         if end is None and len(self._buffer) > limit:
-            raise self._overrun(
-                "a line is too long: raise max_line_bytes to allow it", limit
-            )
+            self._refuse("a line is too long: raise max_line_bytes to allow it", limit)
         return self._take(len(self._buffer) if end is None else end)
 
     # What asyncio.StreamReader has in addition
@@ -149,7 +147,7 @@ class BufferedReader:
         if end is not None:
             return self._take(end)
         if len(self._buffer) > limit:
-            raise self._overrun(
+            self._refuse(
                 f"no {separator!r} came in time: raise max_line_bytes to allow it",
                 limit,
             )
@@ -225,7 +223,7 @@ class BufferedReader:
             if self._eof:
                 return
             await self._receive(RECEIVE_BYTES)
-        raise self._overrun(
+        self._refuse(
             "there is more to read than allowed: raise max_read_bytes, or read blocks",
             self.max_read_bytes,
         )
@@ -257,10 +255,14 @@ class BufferedReader:
         del self._buffer[:size]
         return data
 
-    def _overrun(self, what: str, limit: float) -> LimitOverrunError:
-        return LimitOverrunError(what, int(limit), len(self._buffer))
+    def _refuse(self, what: str, limit: float) -> NoReturn:
+        """Report that *limit* does not hold. The buffer keeps what was read."""
+        raise LimitOverrunError(what, int(limit), len(self._buffer))
 
 
-def _source_of(stream: trio.abc.ReceiveStream) -> Callable[[int], Awaitable[bytes]]:
+_Source = Callable[[int], Awaitable[bytes | bytearray]]
+
+
+def _source_of(stream: trio.abc.ReceiveStream) -> _Source:
     """Return how to receive: without a checkpoint of its own where possible."""
     return stream.receive if isinstance(stream, Connection) else stream.receive_some
