@@ -71,3 +71,46 @@ def reset_on_close(client: trio.SocketStream | socket.socket) -> None:
     """Let the next close of *client* send a reset instead of an end-of-file."""
     sock = client.socket if isinstance(client, trio.SocketStream) else client
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class GateHandler(StreamRequestHandler):
+    """Reads a line, waits for the server's gate, and answers in upper case."""
+
+    server: GateServer
+
+    async def handle(self) -> None:
+        line = await self.rfile.readline()
+        await self.server.pass_gate()
+        await self.wfile.write(line.upper())
+
+
+class GateServer(TCPServer):
+    """Keeps its requests waiting until the gate is opened."""
+
+    def __init__(self, handler: type[StreamRequestHandler] = GateHandler) -> None:
+        self.gate = trio.Event()
+        self.inside = 0
+        self.peak_inside = 0
+        self.finished = 0
+        self.cancelled = 0
+        self._moved = trio.lowlevel.ParkingLot()
+        super().__init__(LOOPBACK, handler)
+
+    async def pass_gate(self) -> None:
+        """Wait for the gate; count who does."""
+        self.inside += 1
+        self.peak_inside = max(self.peak_inside, self.inside)
+        self._moved.unpark_all()
+        try:
+            await self.gate.wait()
+            self.finished += 1
+        except trio.Cancelled:
+            self.cancelled += 1
+            raise
+        finally:
+            self.inside -= 1
+
+    async def wait_inside(self, count: int) -> None:
+        """Wait until *count* requests wait for the gate."""
+        while self.inside < count:
+            await self._moved.park()

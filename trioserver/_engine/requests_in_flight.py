@@ -28,12 +28,14 @@ class RequestsInFlight:
         "_closing",
         "_count",
         "_hooks",
+        "_is_opened",
         "_leaving",
         "_lot",
         "_nursery",
         "_on_end",
         "_scopes",
         "_tasks",
+        "is_cancelled",
     )
 
     def __init__(self, hooks: ServerHooks, on_end: Callable[[], None]) -> None:
@@ -44,10 +46,13 @@ class RequestsInFlight:
             on_end: Called when requests cannot be started any more, for whatever
                 reason: a crash, a cancellation, or an orderly end.
         """
+        self.is_cancelled = False
+        """Whether `cancel` was called since `open`."""
         self._hooks = hooks
         self._on_end = on_end
         self._nursery: trio.Nursery | None = None
         self._closing = trio.Event()
+        self._is_opened = False
         self._count = 0
         self._tasks: set[trio.lowlevel.Task] = set()
         # Requests whose handlers themselves wait for the others.
@@ -80,17 +85,26 @@ class RequestsInFlight:
             Without a *handler_nursery*, cancels the requests. Otherwise they go on
             until that nursery is cancelled, or `cancel` is called.
         """
-        if self.is_open or self._nursery is not None:
+        self.check_can_open()
+        self._is_opened = True
+        self.is_cancelled = False
+        try:
+            if handler_nursery is not None:
+                with await self._begin(handler_nursery):
+                    yield
+            else:
+                with un_nested():
+                    async with trio.open_nursery() as nursery:
+                        with await self._begin(nursery):
+                            yield
+        finally:
+            self._is_opened = False
+
+    def check_can_open(self) -> None:
+        """Raise what `open` would raise, if it would refuse."""
+        if self._is_opened:
             message = "this server was entered already: inside, await serve_forever()"
             raise AlreadyServingError(message)
-        if handler_nursery is not None:
-            with await self._begin(handler_nursery):
-                yield
-            return
-        with un_nested():
-            async with trio.open_nursery() as nursery:
-                with await self._begin(nursery):
-                    yield
 
     async def _begin(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
         self._closing = trio.Event()
@@ -179,6 +193,7 @@ class RequestsInFlight:
 
     def cancel(self) -> None:
         """Cancel every request that is running. None can be started any more."""
+        self.is_cancelled = True
         self._closing.set()
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()

@@ -366,18 +366,20 @@ class BaseServer:
     ) -> AsyncIterator[Self]:
         """Let requests be started, and close the server in the end."""
         self._serving.check_can_serve()
-        async with self._requests.open(handler_nursery):
-            try:
-                yield self
-                await self.server_close()
-            except BaseException:
-                # Cancelled from outside, or by an error: now means now.
-                self._requests.cancel()
-                with trio.move_on_after(self.cleanup_timeout, shield=True):
+        self._requests.check_can_open()
+        try:
+            async with self._requests.open(handler_nursery):
+                try:
+                    yield self
                     await self.server_close()
-                raise
-            finally:
-                self._close_at_once()
+                except BaseException:
+                    # Cancelled from outside, or by an error: now means now.
+                    self._requests.cancel()
+                    with trio.move_on_after(self.cleanup_timeout, shield=True):
+                        await self.server_close()
+                    raise
+        finally:
+            self._close_at_once()
 
     async def _accept(self, poll_interval: float) -> None:
         """Accept requests, and call `service_actions` beside if it is overridden."""
@@ -438,11 +440,16 @@ class BaseServer:
             with trio.move_on_after(self.drain_timeout) as draining:
                 await self._requests.wait_ended()
             if draining.cancelled_caught:
-                log(
-                    logging.WARNING,
-                    f"Cancelling the {len(self._requests)} requests on "
-                    f"{format_address(self.server_address)} that are still running "
-                    f"after a drain_timeout of {self.drain_timeout:g} s",
-                )
-                self._requests.cancel()
+                self._give_up_draining()
                 await self._requests.wait_ended()
+
+    def _give_up_draining(self) -> None:
+        """Cancel the requests that did not end in time, and say so once."""
+        if not self._requests.is_cancelled:
+            log(
+                logging.WARNING,
+                f"Cancelling the {len(self._requests)} requests on "
+                f"{format_address(self.server_address)} that are still running "
+                f"after a drain_timeout of {self.drain_timeout:g} s",
+            )
+        self._requests.cancel()
