@@ -6,6 +6,8 @@ catch at that place, so that existing ``except`` clauses go on working.
 
 from __future__ import annotations
 
+from typing import Final
+
 import trio
 
 
@@ -34,9 +36,33 @@ class ListenerBrokenError(ServerError, OSError):
 class ConnectionLostError(ServerError, trio.BrokenResourceError, ConnectionError):
     """The peer vanished: it reset the connection, or the network lost it.
 
-    A `trio.BrokenResourceError` for those who know Trio, a `ConnectionError` with
-    its ``errno`` for those who know sockets.
+    A `trio.BrokenResourceError` for those who know Trio; for those who know sockets a
+    `ConnectionError` with its ``errno``, and a `BrokenPipeError`, a
+    `ConnectionResetError` or a `ConnectionAbortedError` where the system says so.
     """
+
+
+class LostToBrokenPipeError(ConnectionLostError, BrokenPipeError):
+    """The peer does not read any more."""
+
+
+class LostToResetError(ConnectionLostError, ConnectionResetError):
+    """The peer reset the connection."""
+
+
+class LostToAbortError(ConnectionLostError, ConnectionAbortedError):
+    """This side's network gave the connection up."""
+
+
+_KINDS: Final = (LostToBrokenPipeError, LostToResetError, LostToAbortError)
+
+
+def connection_lost(error: OSError) -> ConnectionLostError:
+    """Return the `ConnectionLostError` that stands for *error* of a socket call."""
+    for kind in _KINDS:
+        if isinstance(error, kind.__bases__[1]):
+            return kind(error.errno, error.strerror)
+    return ConnectionLostError(error.errno, error.strerror)
 
 
 class RequestTimeoutError(ServerError, trio.TooSlowError, TimeoutError):

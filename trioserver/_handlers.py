@@ -40,7 +40,7 @@ class BaseRequestHandler:
     """
 
     request: Request
-    """The request: for a TCP server, a `Connection`."""
+    """The request, which for a TCP server is a `Connection`."""
 
     client_address: ClientAddress
     """Where the request came from, as ``get_request()`` said."""

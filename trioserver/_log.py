@@ -32,7 +32,9 @@ def escape(value: object) -> str:
 def describe(error: BaseException) -> str:
     """Return the type and message of *error* in one line of printable ASCII."""
     lines = traceback.format_exception_only(error)
-    return _cut(_escape_line(lines[-1].rstrip("\n")), MAX_TEXT)
+    # A SyntaxError shows its source first, indented; notes come after the message.
+    message = next(line for line in lines if not line.startswith(" "))
+    return _cut(_escape_line(message.rstrip("\n")), MAX_TEXT)
 
 
 def log(level: int, message: str, *, error: BaseException | None = None) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import trio
-from kit.serving import LOOPBACK, STUCK, UpperHandler, ask, connect, serving
 
+from kit.serving import LOOPBACK, STUCK, UpperHandler, ask, connect, serving
 from trioserver import TCPServer
 
 

@@ -296,3 +296,30 @@ async def test_start_is_cancelled_while_the_server_starts(server: TCPServer) -> 
                 await nursery.start(server.serve)
 
     assert server.fileno() == -1
+
+
+async def test_server_close_may_be_overridden_by_a_plain_function() -> None:
+    class Plain(TCPServer):
+        closed = 0
+
+        def server_close(self) -> None:  # type: ignore[override]  # a plain one
+            self.closed += 1
+
+    server = Plain(LOOPBACK, UpperHandler)
+    async with server:
+        pass
+
+    assert (server.closed, server.fileno()) == (1, -1)
+
+
+async def test_an_exit_does_not_wait_for_the_client() -> None:
+    class Exiting(StreamRequestHandler):
+        async def handle(self) -> None:
+            raise SystemExit
+
+    server = TCPServer(LOOPBACK, Exiting)
+    server.linger_timeout = 2 * STUCK
+    client = await connect(server)
+    with trio.fail_after(STUCK), pytest.raises(SystemExit):
+        await server.serve()
+    await client.aclose()

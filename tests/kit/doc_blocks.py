@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import CodeType
-from typing import Final
+from typing import Final, TypeVarTuple
 
 import attrs
 import pytest
@@ -25,6 +25,8 @@ from trioserver import BaseServer, TCPServer
 
 # The port that the standard library's examples use, and ours with them.
 SHOWN_PORT: Final = 9999
+
+PosArgsT = TypeVarTuple("PosArgsT")
 
 GREETING: Final = b"hello\n"
 
@@ -45,25 +47,32 @@ class BlockEvaluator:
     def __call__(self, example: Example) -> None:
         code = _compiled(example)
         example.namespace["_replies"] = self.replies
+        before = _servers(example.namespace)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(trio, "run", self._run_briefly)
             result = eval(code, example.namespace)  # noqa: S307  # our own pages
             if inspect.iscoroutine(result):
                 _run(_in_time, lambda: result)
+        # A name now means another server: the former one is out of reach.
+        _close(before - _servers(example.namespace))
 
     def _run_briefly(
-        self, function: Callable[..., Awaitable[object]], *args: object
+        self,
+        function: Callable[[*PosArgsT], Awaitable[object]],
+        *args: *PosArgsT,
+        clock: trio.abc.Clock | None = None,
     ) -> object:
         server = getattr(function, "__self__", None)
-        if isinstance(server, TCPServer):
-            return _run(_in_time, partial(self._talk_to, server, function))
+        if isinstance(server, TCPServer) and function == server.serve:
+            return _run(_in_time, partial(self._talk_to, server))
+        if clock is not None:
+            # A clock that jumps must not jump to the end of our patience.
+            return _run(partial(function, *args), clock=clock)
         return _run(_in_time, partial(function, *args))
 
-    async def _talk_to(
-        self, server: TCPServer, serve: Callable[..., Awaitable[object]]
-    ) -> None:
+    async def _talk_to(self, server: TCPServer) -> None:
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve)
+            await nursery.start(server.serve)
             async with await connect(server) as client:
                 await client.send_all(GREETING)
                 await client.send_eof()
@@ -93,10 +102,17 @@ def evaluate_page(page: Path, evaluator: BlockEvaluator) -> None:
 
 def close_servers(namespace: Mapping[str, object]) -> None:
     """Close the sockets of the servers that a page has made and not run."""
-    for value in namespace.values():
-        if isinstance(value, BaseServer):
-            with value:
-                pass
+    _close(_servers(namespace))
+
+
+def _servers(namespace: Mapping[str, object]) -> set[BaseServer]:
+    return {value for value in namespace.values() if isinstance(value, BaseServer)}
+
+
+def _close(servers: set[BaseServer]) -> None:
+    for server in servers:
+        with server:
+            pass
 
 
 def _compiled(example: Example) -> CodeType:
@@ -104,17 +120,18 @@ def _compiled(example: Example) -> CodeType:
     padding = "\n" * (example.line + example.parsed.line_offset)
     tree = ast.parse(padding + example.parsed, example.path)
     tree = ast.fix_missing_locations(_AnyPort().visit(tree))
-    return compile(
+    code: CodeType = compile(
         tree,
         example.path,
         "exec",
         flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
         dont_inherit=True,
     )
+    return code
 
 
 class _AnyPort(ast.NodeTransformer):
-    def visit_Constant(self, node: ast.Constant) -> ast.Constant:  # noqa: N802  # ast's name
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         if node.value == SHOWN_PORT:
             return ast.copy_location(ast.Constant(0), node)
         return node

@@ -41,7 +41,11 @@ async def serving(server: ServerT) -> AsyncIterator[ServerT]:
 async def connect(server: TCPServer) -> trio.SocketStream:
     """Return a client's end of a new connection."""
     sock = trio.socket.socket(server.address_family)
-    await sock.connect(server.server_address)
+    try:
+        await sock.connect(server.server_address)
+    except BaseException:
+        sock.close()
+        raise
     return trio.SocketStream(sock)
 
 

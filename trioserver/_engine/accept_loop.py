@@ -74,6 +74,9 @@ async def accept_one(
         slot.release()
         raise
     failures.note_success()
+    if slot.is_over_limit:
+        # The limit was lowered while we waited for this request: its task waits.
+        slot.release()
     try:
         start(request, client_address, slot)
     except BaseException:

@@ -49,5 +49,6 @@ async def start_queued(
                 return
             slot = admission.slot()
             pause = await accept_one(get_request, start, slot, failures)
-            if pause is not None:
-                await trio.sleep(pause)
+            # A pass of the scheduler after each, even without a pause: tasks that begin
+            # in one pass begin in any order, and these shall get their slots in turn.
+            await trio.sleep(pause or 0)

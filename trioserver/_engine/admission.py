@@ -30,11 +30,6 @@ class Admission:
     def limit(self, limit: float) -> None:
         self._limiter.total_tokens = limit
 
-    @property
-    def taken(self) -> int:
-        """The slots that are taken now."""
-        return int(self._limiter.borrowed_tokens)
-
     def slot(self) -> Slot:
         """Return a slot that is not taken yet."""
         return Slot(self._limiter)
@@ -54,6 +49,11 @@ class Slot:
     def is_taken(self) -> bool:
         """Whether `take` was called, and `release` not yet."""
         return self._taken
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether the limit was lowered below what is taken now."""
+        return self._limiter.borrowed_tokens > self._limiter.total_tokens
 
     async def take(self) -> None:
         """Wait for the slot. A checkpoint only if there is something to wait for.

@@ -40,8 +40,12 @@ async def run_request(
     except BaseException as error:  # split, and the rest raised
         try:
             await _report(hooks, request, client_address, error)
-        finally:
-            await _close(hooks, request, client_address)
+        except BaseException:
+            # It ends the server: whoever waits for that need not wait for the client.
+            with trio.move_on_after(hooks.cleanup_timeout):
+                await _close(hooks, request, client_address)
+            raise
+        await _close(hooks, request, client_address)
     else:
         if not verified:
             await _close(hooks, request, client_address)

@@ -28,6 +28,7 @@ class RequestsInFlight:
         "_closing",
         "_count",
         "_hooks",
+        "_is_entered",
         "_is_opened",
         "_leaving",
         "_lot",
@@ -53,6 +54,7 @@ class RequestsInFlight:
         self._nursery: trio.Nursery | None = None
         self._closing = trio.Event()
         self._is_opened = False
+        self._is_entered = False
         self._count = 0
         self._tasks: set[trio.lowlevel.Task] = set()
         # Requests whose handlers themselves wait for the others.
@@ -63,6 +65,11 @@ class RequestsInFlight:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether a block of `open` runs, even one that was cancelled."""
+        return self._is_entered
 
     @property
     def is_open(self) -> bool:
@@ -99,16 +106,21 @@ class RequestsInFlight:
                             yield
         finally:
             self._is_opened = False
+            self._is_entered = False
 
     def check_can_open(self) -> None:
         """Raise what `open` would raise, if it would refuse."""
         if self._is_opened:
-            message = "this server was entered already: inside, await serve_forever()"
+            message = (
+                "this server was entered already, or is serving; inside 'async with' "
+                "await serve_forever()"
+            )
             raise AlreadyServingError(message)
 
     async def _begin(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
         self._closing = trio.Event()
         await nursery.start(self._host)
+        self._is_entered = True
         return self._ending()
 
     @contextmanager

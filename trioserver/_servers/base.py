@@ -118,7 +118,7 @@ class BaseServer:
     def __repr__(self) -> str:
         return (
             f"<{type(self).__name__} {format_address(self.server_address)}, "
-            f"{self._serving.state.value}, {len(self._requests)} requests in flight>"
+            f"{self._serving.state.value}, requests in flight: {len(self._requests)}>"
         )
 
     @property
@@ -190,7 +190,7 @@ class BaseServer:
         self._serving.check_can_serve()
         accept = partial(self._accept, poll_interval)
         started = partial(task_status.started, self)
-        if self._requests.is_open:
+        if self._requests.is_entered:
             await self._serving.run(accept, started)
             return
         async with self._requests.open():
@@ -217,7 +217,10 @@ class BaseServer:
         slot = self._admission.slot()
         pause: float | None = None
         timeout = math.inf if self.timeout is None else self.timeout
-        with trio.move_on_after(timeout) as waiting:
+        with trio.CancelScope() as waiting:
+            # Not before the scope is entered: with a time-out of 0, a client who is
+            # there already is served, as in socketserver.
+            waiting.deadline = trio.current_time() + timeout
             await slot.take()
             pause = await self._accept_one(
                 lambda *request: accepted.append(request), slot
@@ -371,18 +374,20 @@ class BaseServer:
             async with self._requests.open(handler_nursery):
                 try:
                     yield self
-                    await self.server_close()
+                    await settled(self.server_close())
                 except BaseException:
                     # Cancelled from outside, or by an error: now means now.
                     self._requests.cancel()
                     with trio.move_on_after(self.cleanup_timeout, shield=True):
-                        await self.server_close()
+                        await settled(self.server_close())
                     raise
         finally:
             self._close_at_once()
 
     async def _accept(self, poll_interval: float) -> None:
         """Accept requests, and call `service_actions` beside if it is overridden."""
+        if not self._requests.is_open:
+            return  # the nursery that they would live in is gone already
         accepting = partial(
             accept_forever,
             self._get_request,
@@ -448,8 +453,8 @@ class BaseServer:
         if not self._requests.is_cancelled:
             log(
                 logging.WARNING,
-                f"Cancelling the {len(self._requests)} requests on "
-                f"{format_address(self.server_address)} that are still running "
-                f"after a drain_timeout of {self.drain_timeout:g} s",
+                f"The drain_timeout of {self.drain_timeout:g} s is over on "
+                f"{format_address(self.server_address)}: cancelling what still runs "
+                f"(requests: {len(self._requests)})",
             )
         self._requests.cancel()

@@ -18,6 +18,7 @@ from trioserver._sockets.bind import (
     MAX_BACKLOG,
     REUSE_ADDRESS_IS_SAFE,
     bind,
+    listen,
     make_socket,
     set_reuse,
 )
@@ -105,7 +106,7 @@ class TCPServer(BaseServer):
 
     def server_activate(self) -> None:
         """Begin to listen. May be overridden."""
-        self.socket.listen(self.request_queue_size)
+        listen(self.socket, self.request_queue_size)
 
     def fileno(self) -> int:
         """Return the descriptor of the socket; -1 once it is closed."""

@@ -62,6 +62,22 @@ def check_address(family: int, address: object) -> None:
         raise OverflowError(message)
 
 
+def with_scope(address: object) -> object:
+    """Return *address* with the number of the zone that its host names, if any.
+
+    ``("fe80::1%eth0", 80)`` says all that is needed, but `socket.socket.bind` takes the
+    zone from the fourth part only.
+    """
+    match address:
+        case (str(host), int(port)) if "%" in host and _is_ipv6_literal(host):
+            numeric = socket.getaddrinfo(
+                host, port, socket.AF_INET6, flags=socket.AI_NUMERICHOST
+            )
+            return numeric[0][4]
+        case _:
+            return address
+
+
 def format_address(address: object) -> str:
     """Return *address* as people write it: ``127.0.0.1:80``, ``[::1]:80``."""
     if isinstance(address, tuple) and len(address) >= _LEAST_PARTS:

@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import Final
 
-from trioserver._sockets.addresses import format_address
+from trioserver._sockets.addresses import format_address, with_scope
 
 # As many as the kernel allows: it cuts the number down to its own maximum. Not more,
 # because some systems keep 16 bits of it.
@@ -27,7 +27,8 @@ _REMEDIES: Final = {
         "program CAP_NET_BIND_SERVICE"
     ),
     errno.EADDRNOTAVAIL: (
-        "this machine has no such address; '' or '0.0.0.0' means every IPv4 address"
+        "this machine has no such address; 0.0.0.0 means every IPv4 address of it, "
+        ":: every IPv6 address"
     ),
 }
 
@@ -72,13 +73,30 @@ def bind(sock: socket.socket, address: object) -> None:
         OSError: With the ``errno`` and of the class that the system chose.
     """
     try:
-        sock.bind(address)  # type: ignore[arg-type]  # any family's address
+        sock.bind(with_scope(address))  # type: ignore[arg-type]  # any family's address
     except socket.gaierror as error:
         message = f"cannot find the host of {format_address(address)}: {error.strerror}"
         raise socket.gaierror(error.errno, message) from error
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0)
-        message = f"cannot bind {format_address(address)}: {error.strerror}"
-        raise OSError(
-            error.errno, f"{message}: {remedy}" if remedy else message
-        ) from error
+        raise _explained(error, f"cannot bind {format_address(address)}") from error
+
+
+def listen(sock: socket.socket, backlog: int) -> None:
+    """Listen on *sock*, or raise as `bind` does.
+
+    Raises:
+        OSError: Two sockets with ``SO_REUSEADDR`` can be bound to one address; the
+            second one to listen is told only here.
+    """
+    try:
+        sock.listen(backlog)
+    except OSError as error:
+        where = format_address(sock.getsockname())
+        raise _explained(error, f"cannot listen on {where}") from error
+
+
+def _explained(error: OSError, what: str) -> OSError:
+    """Return an error like *error* that says *what* failed and what to do."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    message = f"{what}: {error.strerror}"
+    return OSError(error.errno, f"{message}: {remedy}" if remedy else message)

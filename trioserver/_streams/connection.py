@@ -9,7 +9,7 @@ from typing import Final, final
 
 import trio
 
-from trioserver._exceptions import ConnectionLostError
+from trioserver._exceptions import connection_lost
 from trioserver._log import describe, log
 from trioserver._streams.readiness import Readiness, TrioReadiness
 
@@ -43,7 +43,7 @@ class Connection(trio.abc.HalfCloseableStream):
         """
         sock.setblocking(False)
         self.socket = sock
-        """The socket itself, non-blocking: for options, addresses, ``fileno()``."""
+        """The socket itself, non-blocking, for options, addresses and ``fileno()``."""
         self._ready: Readiness = readiness or TrioReadiness(sock)
         self._busy_receiving = False
         self._busy_sending = False
@@ -220,4 +220,4 @@ def _stream_error(error: OSError) -> Exception:
     """Return the stream error that stands for *error* of a socket call."""
     if error.errno in {errno.EBADF, errno.ENOTSOCK}:
         return trio.ClosedResourceError("this connection was already closed")
-    return ConnectionLostError(error.errno, error.strerror)
+    return connection_lost(error)

@@ -7,7 +7,7 @@ from typing import Final, final
 
 import trio
 
-from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope
+from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope, is_hurried
 from trioserver._streams.budget import Budget
 from trioserver._streams.connection import Connection
 from trioserver._streams.timeouts import operation_timeout
@@ -117,15 +117,18 @@ class BufferedWriter:
         """Send what the buffer holds, then `close`. The stream stays open.
 
         Cancellation:
-            What is left is sent all the same, for at most a second.
+            What is left is sent all the same, for at most a second; but a deadline that
+            hung over the task from the beginning is a deadline.
         """
         if self._closed:
             return
+        hurried = is_hurried()
         try:
             await self.flush()
         except trio.Cancelled:
-            with cleanup_scope(CLEANUP_TIMEOUT):
-                await self.flush()
+            if not hurried:
+                with cleanup_scope(CLEANUP_TIMEOUT):
+                    await self.flush()
             raise
         finally:
             self.close()

@@ -1,0 +1,111 @@
+"""Accepting while the process has no descriptors left, and on a broken listener."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import trio
+
+from kit.serving import (
+    LOOPBACK,
+    STUCK,
+    UpperHandler,
+    ask,
+    connect,
+    reset_on_close,
+    serving,
+)
+from trioserver import ListenerBrokenError, TCPServer
+
+WAITING = 5
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Let this process open no other descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_free = os.dup(0)
+    os.close(next_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_clients_are_served_once_descriptors_are_free_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = TCPServer(LOOPBACK, UpperHandler)
+    server.max_concurrent_requests = 0
+    async with serving(server):
+        before = await connect(server)
+        server.max_concurrent_requests = 1
+        assert await ask(before, b"in flight\n") == b"IN FLIGHT\n"
+        waiting = [await connect(server) for _ in range(WAITING)]
+
+        with no_more_descriptors():
+            server.max_concurrent_requests = 1 + WAITING
+            while not caplog.records:
+                await trio.lowlevel.checkpoint()
+            assert await ask(before, b"unharmed\n") == b"UNHARMED\n"
+
+        replies = [await ask(client, b"at last\n") for client in waiting]
+        for client in [before, *waiting]:
+            await client.aclose()
+
+    assert replies == [b"AT LAST\n"] * WAITING
+    first, last = caplog.records
+    assert (first.levelno, last.levelno) == (logging.ERROR, logging.WARNING)
+    assert "Too many open files" in first.getMessage()
+    assert "again, after" in last.getMessage()
+
+
+async def test_a_socket_that_does_not_listen_ends_with_an_error_that_names_it() -> None:
+    server = TCPServer(LOOPBACK, UpperHandler, bind_and_activate=False)
+    server.server_bind()
+
+    with trio.fail_after(STUCK):
+        with pytest.raises(ListenerBrokenError, match="server_activate") as caught:
+            await server.serve()
+
+    assert str(server.server_address[1]) in str(caught.value)
+    assert server.fileno() == -1
+
+
+async def test_a_socket_that_was_closed_behind_our_back_ends_the_server() -> None:
+    class Closing(TCPServer):
+        async def get_request(self) -> tuple[object, object]:
+            self.socket.close()
+            return await super().get_request()
+
+    with trio.fail_after(STUCK):
+        with pytest.raises(ListenerBrokenError, match="is broken"):
+            await Closing(LOOPBACK, UpperHandler).serve()
+
+
+async def test_client_address_is_right_after_an_early_reset() -> None:
+    seen: list[object] = []
+
+    class Noting(UpperHandler):
+        async def setup(self) -> None:
+            await super().setup()
+            seen.append(self.client_address)
+
+    server = TCPServer(LOOPBACK, Noting)
+    server.max_concurrent_requests = 0
+    async with serving(server):
+        client = await connect(server)
+        address = client.socket.getsockname()
+        reset_on_close(client)
+        await client.aclose()
+        server.max_concurrent_requests = 1
+        async with await connect(server) as witness:
+            await ask(witness, b"still here\n")
+
+    assert seen[0] == address

@@ -1,0 +1,200 @@
+"""Ended at any moment, a server leaves no socket, no task and no descriptor behind."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import attrs
+import pytest
+import trio
+
+from kit.cancel_everywhere import ACTIONS, Injector, end_everywhere, serve_watched
+from kit.serving import LOOPBACK, STUCK, UpperHandler, connect, reset_on_close
+from trioserver import BaseServer, StreamRequestHandler, TCPServer
+
+Client = Callable[[TCPServer], Awaitable[None]]
+Serve = Callable[[TCPServer, trio.TaskStatus[BaseServer]], Awaitable[None]]
+
+
+class FailingHandler(StreamRequestHandler):
+    """Fails while others are being served."""
+
+    async def handle(self) -> None:
+        message = await self.rfile.readline()
+        raise ValueError(message)
+
+
+class BufferedHandler(UpperHandler):
+    """Has something to send when it ends."""
+
+    wbufsize = -1
+    timeout = STUCK
+
+
+class QuietServer(TCPServer):
+    """Says nothing about errors, so that they do not fill the report."""
+
+    async def handle_error(self, request: object, client_address: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class BusyServer(QuietServer):
+    """Has something to do beside."""
+
+    async def service_actions(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+async def echo(server: TCPServer) -> None:
+    """Ask once, and close."""
+    async with await connect(server) as client:
+        await client.send_all(b"hello\n")
+        await client.receive_some()
+
+
+async def half_close(server: TCPServer) -> None:
+    """Ask, half-close, and read to the end."""
+    async with await connect(server) as client:
+        await client.send_all(b"hello\n")
+        await client.send_eof()
+        async for _ in client:
+            pass
+
+
+async def reset(server: TCPServer) -> None:
+    """Ask, and reset."""
+    async with await connect(server) as client:
+        await client.send_all(b"hello\n")
+        reset_on_close(client)
+
+
+async def stay(server: TCPServer) -> None:
+    """Ask, and stay until the server closes."""
+    async with await connect(server) as client:
+        await client.send_all(b"hello\n")
+        async for _ in client:
+            pass
+
+
+async def serve(server: TCPServer, task_status: trio.TaskStatus[BaseServer]) -> None:
+    """Serve in one shot."""
+    await server.serve(task_status=task_status)
+
+
+async def serve_in_block(
+    server: TCPServer, task_status: trio.TaskStatus[BaseServer]
+) -> None:
+    """Serve twice inside ``async with``."""
+    async with server:
+        await server.serve_forever(0.001, task_status=task_status)
+        await server.shutdown()
+
+
+async def serve_elsewhere(
+    server: TCPServer, task_status: trio.TaskStatus[BaseServer]
+) -> None:
+    """Serve with the requests in a nursery of the caller's."""
+    async with trio.open_nursery() as nursery:
+        await server.serve(handler_nursery=nursery, task_status=task_status)
+
+
+async def serve_singly(
+    server: TCPServer, task_status: trio.TaskStatus[BaseServer]
+) -> None:
+    """Handle one request after the other."""
+    with server:
+        task_status.started(server)
+        for _ in range(2):
+            await server.handle_request()
+
+
+@attrs.frozen
+class Case:
+    """A server, how it is run, and who visits it."""
+
+    handler: type[StreamRequestHandler] = UpperHandler
+    serve: Serve = serve
+    clients: tuple[Client, ...] = (echo, stay)
+    server: type[TCPServer] = QuietServer
+    limit: float = 2
+    daemon_requests: bool = False
+
+    def make_server(self) -> TCPServer:
+        server = self.server(LOOPBACK, self.handler)
+        server.max_concurrent_requests = self.limit
+        server.daemon_requests = self.daemon_requests
+        server.drain_timeout = 0.01
+        server.timeout = 0.01
+        return server
+
+
+CASES = {
+    "serve": Case(),
+    "clients that reset": Case(clients=(reset, reset)),
+    "handlers that fail": Case(handler=FailingHandler),
+    "a buffer to flush": Case(
+        handler=BufferedHandler, clients=(half_close, half_close)
+    ),
+    "a queue": Case(limit=1, clients=(echo, echo, half_close)),
+    "daemon requests": Case(daemon_requests=True),
+    "async with": Case(serve=serve_in_block, server=BusyServer),
+    "a nursery elsewhere": Case(serve=serve_elsewhere),
+    "handle_request": Case(serve=serve_singly, clients=(echo, reset)),
+}
+
+
+async def visit(server: TCPServer, client: Client) -> None:
+    """Be a client to whom anything may happen."""
+    with contextlib.suppress(OSError, trio.BrokenResourceError):
+        await client(server)
+
+
+async def play(case: Case, injector: Injector) -> None:
+    """Serve, be visited, shut down; whatever the injector does meanwhile."""
+    with case.make_server() as server:
+        injector.server = server
+        async with trio.open_nursery() as clients, trio.open_nursery() as nursery:
+            serving = partial(serve_watched, injector, partial(case.serve, server))
+            with contextlib.suppress(RuntimeError):  # it ended before it had started
+                await nursery.start(serving)
+                for client in case.clients:
+                    await trio.lowlevel.checkpoint()
+                    clients.start_soon(visit, server, client)
+                if echo in case.clients:
+                    clients.start_soon(_shut_down_later, server)
+                else:
+                    await trio.sleep(0.005)
+                    await server.shutdown()
+
+
+async def _shut_down_later(server: TCPServer) -> None:
+    await visit(server, echo)
+    await server.shutdown()
+
+
+@pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
+@pytest.mark.parametrize("name", CASES)
+def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> None:
+    runs, problems = end_everywhere(partial(play, CASES[name]), act)
+
+    assert problems == []
+    assert runs > 10
+
+
+class LosingServer(QuietServer):
+    """Has the bug that these tests look for."""
+
+    async def get_request(self) -> tuple[object, object]:
+        request = await super().get_request()
+        await trio.lowlevel.checkpoint()  # cancelled here, nobody owns the request
+        return request
+
+
+def test_finds_a_request_that_is_lost_between_accept_and_its_task() -> None:
+    planted = Case(server=LosingServer, clients=(half_close, half_close))
+
+    _, problems = end_everywhere(partial(play, planted), ACTIONS[0])
+
+    assert any("unclosed" in problem for problem in problems)

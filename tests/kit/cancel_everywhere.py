@@ -1,0 +1,177 @@
+"""End a server at every moment at which the outside can end it.
+
+The fate of a task can only change between two of its steps. Trio shows both edges of
+a step to an instrument: before it, what the task waited for has happened, and a
+cancellation strikes at its *next* checkpoint; after it, the task has just parked, and
+a cancellation aborts *that* wait. So: number those events for the server's tasks,
+run the scenario once for each number, and act at that event, until a run ends first.
+
+python-trio/trio #77 has asked for such a tool since 2017.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import attrs
+import pytest
+import trio
+
+from kit.leaks import Snapshot
+from trioserver import BaseServer
+
+# More steps than any scenario takes: whoever swallows Cancelled spins, and does not
+# hang.
+RUNAWAY = 20_000
+
+# Seconds after which a run hangs; one takes some milliseconds.
+HANG = 5
+
+
+@attrs.define(eq=False)
+class Injector(trio.abc.Instrument):
+    """Counts the events of the server's tasks, and acts once at a given one."""
+
+    act: Callable[[Injector], None]
+    at_event: int
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    server: BaseServer | None = None
+    events: int = 0
+    fired: str = ""
+    _tasks: set[trio.lowlevel.Task] = attrs.field(factory=set)
+
+    def watch(self, task: trio.lowlevel.Task) -> None:
+        """Count the events of *task*, and of all tasks that it will start."""
+        self._tasks.add(task)
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        nursery = task.parent_nursery
+        if nursery is not None and nursery.parent_task in self._tasks:
+            self._tasks.add(task)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._note("before a step of", task)
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._note("after a step of", task)
+
+    def _note(self, edge: str, task: trio.lowlevel.Task) -> None:
+        if task not in self._tasks:
+            return
+        self.events += 1
+        if self.events == self.at_event:
+            self.fired = f"{edge} {task.name}"
+            self.act(self)
+        if self.events > RUNAWAY:
+            self.scope.shield = False
+            message = f"runaway: more than {RUNAWAY} steps"
+            raise RuntimeError(message)
+
+
+def cancel(injector: Injector) -> None:
+    """Cancel serving from outside."""
+    injector.scope.cancel()
+
+
+def stop(injector: Injector) -> None:
+    """Ask the server to shut down."""
+    if injector.server is not None:
+        trio.lowlevel.spawn_system_task(injector.server.shutdown)
+
+
+def interrupt(_injector: Injector) -> None:
+    """Press Ctrl-C."""
+    signal.raise_signal(signal.SIGINT)
+
+
+ACTIONS = (cancel, stop, interrupt)
+
+Scenario = Callable[[Injector], Awaitable[None]]
+
+
+def end_everywhere(
+    scenario: Scenario, act: Callable[[Injector], None], *, seed: int = 0
+) -> tuple[int, list[str]]:
+    """Run *scenario* once for each event, and end the server at that event.
+
+    Returns:
+        The number of runs, and what was wrong, in words.
+    """
+    problems: list[str] = []
+    at_event = 0
+    with _fast_collections():
+        while True:
+            at_event += 1
+            injector = Injector(act, at_event)
+            problems += _run_once(scenario, injector, seed)
+            if not injector.fired:
+                return at_event, problems
+
+
+def _run_once(scenario: Scenario, injector: Injector, seed: int) -> list[str]:
+    before = Snapshot.take()
+    found: list[str] = []
+    with warnings.catch_warnings(record=True) as caught, _deterministic(seed):
+        warnings.simplefilter("always")
+        try:
+            trio.run(_bounded, scenario, injector, instruments=[injector])
+        except (Exception, BaseExceptionGroup) as error:
+            if not _only_interrupts(error):
+                found.append(f"raised {error!r}")
+        except KeyboardInterrupt:
+            pass
+        found += Snapshot.take().left_behind(before)
+    found += [str(warning.message) for warning in caught]
+    where = f"event {injector.at_event}, {injector.act.__name__} {injector.fired}"
+    return [f"{where}: {problem}" for problem in found]
+
+
+async def _bounded(scenario: Scenario, injector: Injector) -> None:
+    with trio.fail_after(HANG):
+        await scenario(injector)
+
+
+def _only_interrupts(error: BaseException) -> bool:
+    if not isinstance(error, BaseExceptionGroup):
+        return False
+    _, rest = error.split(KeyboardInterrupt)
+    return rest is None
+
+
+@contextmanager
+def _fast_collections() -> Iterator[None]:
+    """Let collections look only at what the runs make."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
+def _deterministic(seed: int) -> Iterator[None]:
+    """Let Trio schedule in the same order in every run, as pytest-trio can, too."""
+    run = trio._core._run
+    state = run._r.getstate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
+        run._r.seed(seed)
+        yield
+    run._r.setstate(state)
+
+
+async def serve_watched(
+    injector: Injector,
+    serve: Callable[[trio.TaskStatus[BaseServer]], Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[BaseServer],
+) -> None:
+    """Serve in a task whose events are counted, inside the injector's scope."""
+    injector.watch(trio.lowlevel.current_task())
+    with injector.scope:
+        await serve(task_status)

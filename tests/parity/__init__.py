@@ -1,0 +1,1 @@
+"""One scenario, two libraries: socketserver and trioserver must agree."""

@@ -1,0 +1,160 @@
+"""Accepting: nothing is lost, and errors are told apart."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+
+import pytest
+import trio
+import trio.testing
+
+from kit.serving import STUCK, reset_on_close
+from trioserver._sockets.accept import (
+    AcceptFailure,
+    _errnos,
+    accept,
+    classify,
+    has_queued,
+)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.setblocking(False)
+        yield sock
+
+
+def connect(listener: socket.socket) -> socket.socket:
+    return socket.create_connection(listener.getsockname())
+
+
+async def test_accepts_a_connection_with_its_address(listener: socket.socket) -> None:
+    with connect(listener) as client:
+        sock, address = await accept(listener)
+        sock.close()
+
+        assert address == client.getsockname()
+
+
+async def test_waits_for_a_connection(listener: socket.socket) -> None:
+    accepted: list[object] = []
+
+    async def accept_one() -> None:
+        sock, address = await accept(listener)
+        sock.close()
+        accepted.append(address)
+
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(accept_one)
+            await trio.testing.wait_all_tasks_blocked()
+            client = connect(listener)
+    client.close()
+
+    assert len(accepted) == 1
+
+
+async def test_accepts_nothing_when_it_is_cancelled(listener: socket.socket) -> None:
+    with connect(listener):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await accept(listener)
+
+        assert scope.cancelled_caught
+        assert has_queued(listener)
+
+
+async def test_knows_the_address_of_a_client_that_has_reset(
+    listener: socket.socket,
+) -> None:
+    client = connect(listener)
+    expected = client.getsockname()
+    reset_on_close(client)
+    client.close()
+
+    sock, address = await accept(listener)
+
+    with sock, pytest.raises(OSError, match="not connected"):
+        sock.getpeername()
+    assert address == expected
+
+
+async def test_is_woken_when_the_listener_is_closed(listener: socket.socket) -> None:
+    async def accept_in_vain() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await accept(listener)
+
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(accept_in_vain)
+            await trio.testing.wait_all_tasks_blocked()
+            trio.lowlevel.notify_closing(listener)
+            listener.close()
+
+
+async def test_a_closed_listener_is_broken(listener: socket.socket) -> None:
+    listener.close()
+
+    with pytest.raises(OSError, match="Bad file descriptor") as caught:
+        await accept(listener)
+
+    assert classify(caught.value) is AcceptFailure.LISTENER
+
+
+async def test_a_socket_that_does_not_listen_is_broken() -> None:
+    with socket.socket() as sock:
+        sock.setblocking(False)
+
+        with pytest.raises(OSError, match="Invalid argument") as caught:
+            await accept(sock)
+
+    assert classify(caught.value) is AcceptFailure.LISTENER
+
+
+# accept(2) names the first row's numbers as errors of the new connection.
+PEER_ERRORS = [
+    *map(OSError, _errnos("ENETDOWN", "EPROTO", "ENOPROTOOPT", "EHOSTDOWN"), [""] * 4),
+    *map(OSError, _errnos("ENONET", "EHOSTUNREACH", "EOPNOTSUPP"), [""] * 3),
+    OSError(errno.ENETUNREACH, ""),
+    ConnectionAbortedError(errno.ECONNABORTED, ""),
+    PermissionError(errno.EPERM, ""),
+    OSError("without a number"),
+    ssl.SSLError("handshake"),
+    TimeoutError("handshake"),
+]
+
+
+@pytest.mark.parametrize("error", PEER_ERRORS, ids=repr)
+def test_an_error_of_one_connection_is_about_the_peer(error: OSError) -> None:
+    assert classify(error) is AcceptFailure.PEER
+
+
+@pytest.mark.parametrize("name", ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])
+def test_a_shortage_is_about_capacity(name: str) -> None:
+    error = OSError(getattr(errno, name), "")
+
+    assert classify(error) is AcceptFailure.CAPACITY
+
+
+@pytest.mark.parametrize("name", ["EBADF", "EINVAL", "ENOTSOCK", "EFAULT"])
+def test_a_broken_socket_is_about_the_listener(name: str) -> None:
+    error = OSError(getattr(errno, name), "")
+
+    assert classify(error) is AcceptFailure.LISTENER
+
+
+def test_leaves_out_the_numbers_that_this_system_lacks() -> None:
+    assert _errnos("EBADF", "ENOSUCHNAME") == {errno.EBADF}
+
+
+def test_tells_whether_a_connection_waits(listener: socket.socket) -> None:
+    before = has_queued(listener)
+    with connect(listener):
+        between = has_queued(listener)
+    listener.accept()[0].close()
+
+    assert (before, between, has_queued(listener)) == (False, True, False)

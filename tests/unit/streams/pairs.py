@@ -1,0 +1,93 @@
+"""Both ends of a connection, for tests of what reads and writes it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from kit.serving import reset_on_close
+from trioserver import Connection
+from trioserver._streams.readiness import Readiness
+
+# The kernel rounds it up to its own least, a few KiB.
+TINY_BYTES = 2048
+
+# Full at once, and large enough for TCP to flow.
+SMALL_BYTES = 16384
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Return two connected Unix sockets, with small buffers."""
+    ours, theirs = socket.socketpair()
+    _set_buffers(TINY_BYTES, ours, theirs)
+    return ours, theirs
+
+
+def tcp_pair(buffer_bytes: int | None = None) -> tuple[socket.socket, socket.socket]:
+    """Return two connected TCP sockets.
+
+    Small buffers make TCP wait for its timers whenever they are full, so that only
+    tests that need a peer without room ask for them.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    if buffer_bytes is not None:
+        _set_buffers(buffer_bytes, ours, theirs)
+    return ours, theirs
+
+
+def _set_buffers(size: int, *socks: socket.socket) -> None:
+    for sock in socks:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+@contextmanager
+def connected(
+    pair: tuple[socket.socket, socket.socket] | None = None,
+    *,
+    readiness: Readiness | None = None,
+) -> Iterator[tuple[Connection, trio.SocketStream]]:
+    """Lend a connection and the peer at its other end; by default, a Unix pair."""
+    ours, theirs = pair or socket_pair()
+    connection = Connection(ours, readiness=readiness)
+    peer = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+    try:
+        yield connection, peer
+    finally:
+        connection.close()
+        peer.socket.close()
+
+
+def fill(sock: socket.socket) -> int:
+    """Send until *sock* would block. Return how much that was."""
+    sent = 0
+    while True:
+        try:
+            sent += sock.send(b"-" * 65536)
+        except BlockingIOError:
+            return sent
+
+
+def drain(peer: trio.SocketStream) -> bytes:
+    """Receive all that has arrived, without waiting for more."""
+    received = bytearray()
+    with socket.socket(fileno=os.dup(peer.socket.fileno())) as sock:
+        sock.setblocking(False)
+        try:
+            while data := sock.recv(65536):
+                received += data
+        except BlockingIOError:
+            pass
+    return bytes(received)
+
+
+def reset(peer: trio.SocketStream) -> None:
+    """Make the peer vanish: the next call at the other end fails."""
+    reset_on_close(peer)
+    peer.socket.close()

@@ -1,0 +1,53 @@
+"""Whether the peer has everything that was sent to it."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from kit.serving import STUCK
+from trioserver._streams import delivery
+from trioserver._streams.delivery import is_delivered
+from unit.streams.pairs import SMALL_BYTES, connected, fill, reset, tcp_pair
+
+
+async def test_nothing_is_delivered_before_the_end_of_file() -> None:
+    with connected(tcp_pair()) as (connection, _):
+        assert not is_delivered(connection.socket)
+
+
+async def test_all_is_delivered_once_the_peer_has_the_end_of_file() -> None:
+    with connected(tcp_pair()) as (connection, peer), trio.fail_after(STUCK):
+        await connection.send_eof()
+        await peer.receive_some()
+        # The peer's kernel has it, and its acknowledgement is on the way.
+        while not is_delivered(connection.socket):
+            await trio.sleep(0)
+
+
+async def test_nothing_is_delivered_while_the_peer_has_no_room() -> None:
+    with connected(tcp_pair(SMALL_BYTES)) as (connection, _):
+        fill(connection.socket)
+        connection.half_close()
+
+        assert not is_delivered(connection.socket)
+
+
+async def test_a_reset_leaves_nothing_to_deliver() -> None:
+    with connected(tcp_pair()) as (connection, peer):
+        reset(peer)
+
+        assert is_delivered(connection.socket)
+
+
+async def test_a_local_socket_delivers_at_once() -> None:
+    with connected() as (connection, _):
+        assert is_delivered(connection.socket)
+
+
+async def test_nobody_can_tell_on_other_systems(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "_TCP_INFO", None)
+    with connected() as (connection, _):
+        assert not is_delivered(connection.socket)

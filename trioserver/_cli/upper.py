@@ -1,0 +1,14 @@
+"""The example of the documentation, served when no other handler is named."""
+
+from __future__ import annotations
+
+from trioserver._handlers import StreamRequestHandler
+
+
+class UpperHandler(StreamRequestHandler):
+    """Answers each line in upper case."""
+
+    async def handle(self) -> None:
+        """Read lines until the client has no more."""
+        async for line in self.rfile:
+            await self.wfile.write(line.upper())
