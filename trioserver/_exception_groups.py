@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 
 def split_errors(
@@ -21,13 +21,13 @@ def split_errors(
     """
     if isinstance(error, Exception):
         return error, None
-    if isinstance(error, BaseExceptionGroup):
+    if _is_group(error):
         return error.split(Exception)
     return None, error
 
 
 @contextmanager
-def un_nested() -> Iterator[None]:
+def un_nested() -> Generator[None]:
     """Raise the only error of a nursery as itself, not as a group of one.
 
     ``trio.run(server.serve)`` then raises a bare `KeyboardInterrupt` on Ctrl-C, and
@@ -53,11 +53,18 @@ def _single(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """Yield *error*, or every error in it that is no group itself."""
-    if isinstance(error, BaseExceptionGroup):
+    if _is_group(error):
         for child in error.exceptions:
             yield from leaves(child)
     else:
         yield error
+
+
+def _is_group(
+    error: BaseException,
+) -> TypeGuard[BaseExceptionGroup[BaseException]]:
+    """Whether *error* is a group of others."""
+    return isinstance(error, BaseExceptionGroup)
 
 
 def _raise_unchanged(error: BaseException) -> NoReturn:

@@ -19,6 +19,7 @@ from kit.serving import (
     receive_all,
     serving,
 )
+from trioserver import BaseServer
 
 CLIENTS = 3
 
@@ -309,7 +310,7 @@ async def busy_loop(server: GateServer) -> AsyncIterator[None]:
 async def _start(
     nursery: trio.Nursery, server: GateServer, handlers: trio.Nursery | None
 ) -> None:
-    async def serve(*, task_status: trio.TaskStatus[GateServer]) -> None:
+    async def serve(*, task_status: trio.TaskStatus[BaseServer]) -> None:
         await server.serve(handler_nursery=handlers, task_status=task_status)
 
     await nursery.start(serve)

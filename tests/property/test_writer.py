@@ -38,8 +38,9 @@ class Operation:
     room: int
 
 
-# Up to a few times of what the kernel takes at once from a socket of this kind.
-write_sizes = st.integers(0, 40) | st.integers(0, 20000)
+# Around the size of the buffer; and more than the kernel takes at once from a socket
+# like this, which is some 4 KiB, so that a write leaves in parts.
+write_sizes = st.sampled_from([0, 1, 15, 16, 17, 3000, 10000, 20000])
 operations = st.lists(
     st.builds(
         Operation,
@@ -47,6 +48,7 @@ operations = st.lists(
         st.sampled_from(Fate),
         st.sampled_from([0, 1, 3000, 100000]),
     ),
+    min_size=2,
     max_size=8,
 )
 buffer_sizes = st.sampled_from([0, 1, 16, -1])
@@ -94,7 +96,7 @@ async def run_to_its_fate(
             nursery.cancel_scope.cancel()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=300)
 @given(operations, buffer_sizes)
 async def test_all_that_was_accepted_arrives_in_order_and_once(
     script: list[Operation], buffer_size: int

@@ -9,35 +9,44 @@ import trio.testing
 from trioserver._cancellation import cleanup_scope, is_cancelled, is_hurried
 
 
+def state() -> tuple[bool, bool]:
+    return is_cancelled(), is_hurried()
+
+
 async def test_a_task_that_was_cancelled_is_cancelled_and_hurried() -> None:
-    with trio.CancelScope() as scope:
-        before = (is_cancelled(), is_hurried())
-        scope.cancel()
-        after = (is_cancelled(), is_hurried())
+    async with trio.open_nursery() as nursery:
+        before = state()
+        nursery.cancel_scope.cancel()
+        after = state()
 
     assert before == (False, False)
     assert after == (True, True)
 
 
 async def test_a_task_with_a_deadline_ahead_is_hurried_only() -> None:
-    with trio.move_on_after(1000):
-        assert (is_cancelled(), is_hurried()) == (False, True)
+    async with trio.open_nursery() as nursery:
+        nursery.cancel_scope.deadline = trio.current_time() + 1000
+
+        assert state() == (False, True)
 
 
 async def test_a_task_whose_deadline_has_passed_is_cancelled(
     mock_clock: trio.testing.MockClock,
 ) -> None:
-    with trio.move_on_after(5):
+    async with trio.open_nursery() as nursery:
+        nursery.cancel_scope.deadline = 5
         mock_clock.jump(5)
 
-        assert is_cancelled()
+        assert state() == (True, True)
 
 
 async def test_a_shield_keeps_a_cancellation_away() -> None:
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        with trio.CancelScope(shield=True):
-            assert (is_cancelled(), is_hurried()) == (False, False)
+    async with trio.open_nursery() as outer:
+        outer.cancel_scope.cancel()
+        async with trio.open_nursery() as inner:
+            inner.cancel_scope.shield = True
+
+            assert state() == (False, False)
 
 
 async def test_cleaning_up_a_cancelled_task_may_wait() -> None:

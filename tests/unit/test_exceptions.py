@@ -57,7 +57,7 @@ def test_a_lost_connection_has_its_number_and_text() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_survives_being_pickled(error: Exception) -> None:
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own  # our own
 
     assert type(copy) is type(error)
     assert str(copy) == str(error)

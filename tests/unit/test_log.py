@@ -60,10 +60,9 @@ def is_printable_ascii(line: str) -> bool:
 
 def raised(error: BaseException) -> BaseException:
     """Return *error* with a traceback."""
-    try:
+    with pytest.raises(type(error)) as caught:
         raise error
-    except BaseException as caught:  # noqa: BLE001  # whatever it is
-        return caught
+    return caught.value
 
 
 # Escaping
@@ -127,7 +126,7 @@ def test_describes_an_error_and_not_its_notes() -> None:
     assert describe(error) == "ValueError: message"
 
 
-class Unspeakable(Exception):
+class UnspeakableError(Exception):
     """An exception whose text cannot be had."""
 
     def __str__(self) -> str:
@@ -136,7 +135,9 @@ class Unspeakable(Exception):
 
 
 def test_describes_an_error_whose_text_cannot_be_had() -> None:
-    assert describe(Unspeakable()).endswith("Unspeakable: <exception str() failed>")
+    assert describe(UnspeakableError()).endswith(
+        "UnspeakableError: <exception str() failed>"
+    )
 
 
 # Records
@@ -199,9 +200,9 @@ def test_a_traceback_shows_where_it_happened(output: io.StringIO) -> None:
 def test_a_traceback_of_an_error_whose_text_cannot_be_had(
     output: io.StringIO,
 ) -> None:
-    log(logging.ERROR, "It failed", error=raised(Unspeakable()))
+    log(logging.ERROR, "It failed", error=raised(UnspeakableError()))
 
-    assert "Unspeakable: <exception str() failed>" in output.getvalue()
+    assert "UnspeakableError: <exception str() failed>" in output.getvalue()
 
 
 def even(number: int) -> bool:
@@ -238,20 +239,20 @@ def test_keeps_the_exception_for_other_handlers(
 def test_formats_nothing_that_nobody_wants(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class Counting(Exception):
+    class CountingError(Exception):
         calls = 0
 
         def __str__(self) -> str:
-            Counting.calls += 1
+            CountingError.calls += 1
             return ""
 
     with caplog.at_level(logging.ERROR, LOGGER_NAME):
-        log(logging.WARNING, "unwanted", error=Counting())
-        unwanted = Counting.calls
-        log(logging.ERROR, "wanted", error=Counting())
+        log(logging.WARNING, "unwanted", error=CountingError())
+        unwanted = CountingError.calls
+        log(logging.ERROR, "wanted", error=CountingError())
 
     assert unwanted == 0
-    assert Counting.calls > 0
+    assert CountingError.calls > 0
     assert [record.message for record in caplog.records] == ["wanted"]
 
 

@@ -80,8 +80,10 @@ def _quoted(value: object) -> str:
         (
             "max_concurrent_requests",
             -1,
-            "max_concurrent_requests must be a whole number, or math.inf for no "
-            "limit, not -1",
+            (
+                "max_concurrent_requests must be a whole number, or math.inf for no "
+                "limit, not -1"
+            ),
         ),
         (
             "request_queue_size",
@@ -110,7 +112,7 @@ def test_lets_other_attributes_be_anything() -> None:
 
 
 def test_checks_an_argument_as_it_checks_a_setting() -> None:
-    with pytest.raises(TypeError, match="^poll_interval must be a number of seconds"):
+    with pytest.raises(TypeError, match=r"^poll_interval must be a number of seconds"):
         check_seconds("poll_interval", "0.5")
 
 
@@ -131,5 +133,5 @@ def test_checks_all_settings_that_an_object_has() -> None:
 
 
 def test_finds_a_wrong_setting_on_a_class() -> None:
-    with pytest.raises(TypeError, match="^timeout must be"):
+    with pytest.raises(TypeError, match=r"^timeout must be"):
         check_settings(Misled())

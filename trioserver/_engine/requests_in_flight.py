@@ -7,7 +7,7 @@ outer one, or of the caller's.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import final
 
@@ -81,7 +81,7 @@ class RequestsInFlight:
     @asynccontextmanager
     async def open(
         self, handler_nursery: trio.Nursery | None = None
-    ) -> AsyncIterator[None]:
+    ) -> AsyncGenerator[None]:
         """Let requests be started while the block runs.
 
         Args:
@@ -124,7 +124,7 @@ class RequestsInFlight:
         return self._ending()
 
     @contextmanager
-    def _ending(self) -> Iterator[None]:
+    def _ending(self) -> Generator[None]:
         try:
             yield
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -14,7 +14,7 @@ from trioserver._exception_groups import un_nested
 @asynccontextmanager
 async def service_actions_running(
     service_actions: Callable[[], Awaitable[None]], interval: float
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None]:
     """Await *service_actions* every *interval* seconds while the block runs.
 
     What it raises ends the block, as it ends the loop in socketserver.

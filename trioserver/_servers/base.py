@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -15,16 +14,16 @@ import trio
 
 from trioserver._cancellation import CLEANUP_TIMEOUT
 from trioserver._engine.accept_failures import AcceptFailures
-from trioserver._engine.accept_loop import accept_forever, accept_one
-from trioserver._engine.admission import Admission, Slot
+from trioserver._engine.accept_loop import accept_forever
+from trioserver._engine.accept_single import accept_single
+from trioserver._engine.admission import Admission
+from trioserver._engine.drain import drain
 from trioserver._engine.error_report import report_error
 from trioserver._engine.hooks import ClientAddress, Request, settled
 from trioserver._engine.requests_in_flight import RequestsInFlight
 from trioserver._engine.service_loop import service_actions_running
 from trioserver._engine.serving import Serving
-from trioserver._exceptions import ServerClosedError
 from trioserver._handlers import check_handler
-from trioserver._log import log
 from trioserver._settings import check_seconds, check_setting, check_settings
 from trioserver._sockets.addresses import format_address
 
@@ -132,7 +131,7 @@ class BaseServer:
         self,
         *,
         handler_nursery: trio.Nursery | None = None,
-        task_status: trio.TaskStatus[Self] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[BaseServer] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until `shutdown` or `server_close`, then close the server.
 
@@ -163,7 +162,7 @@ class BaseServer:
         self,
         poll_interval: float = 0.5,
         *,
-        task_status: trio.TaskStatus[Self] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[BaseServer] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept requests until `shutdown`. The socket stays open for another time.
 
@@ -195,7 +194,7 @@ class BaseServer:
             return
         async with self._requests.open():
             await self._serving.run(accept, started)
-            await self._settle_requests()
+            await self._drain()
 
     @trio.lowlevel.enable_ki_protection
     async def handle_request(self) -> None:
@@ -213,24 +212,18 @@ class BaseServer:
             Nothing was accepted, or the request is cancelled.
         """
         self._serving.check_can_serve()
-        accepted: list[tuple[Request, ClientAddress, Slot]] = []
-        slot = self._admission.slot()
-        pause: float | None = None
-        timeout = math.inf if self.timeout is None else self.timeout
-        with trio.CancelScope() as waiting:
-            # Not before the scope is entered: with a time-out of 0, a client who is
-            # there already is served, as in socketserver.
-            waiting.deadline = trio.current_time() + timeout
-            await slot.take()
-            pause = await self._accept_one(
-                lambda *request: accepted.append(request), slot
-            )
-        for request in accepted:
+        accepted = await accept_single(
+            self._get_request,
+            self._admission.slot(),
+            self._failures(),
+            max_wait=self.timeout,
+        )
+        for request in accepted.requests:
             await self._requests.run_here(*request)
-        if waiting.cancelled_caught:
+        if accepted.timed_out:
             await settled(self.handle_timeout())
-        elif pause:
-            await trio.sleep(pause)
+        elif accepted.pause:
+            await trio.sleep(accepted.pause)
 
     # For the caller: stopping
 
@@ -265,7 +258,7 @@ class BaseServer:
                 self._close_at_once()
         finally:
             self._close_at_once()
-        await self._settle_requests()
+        await self._drain()
 
     async def __aenter__(self) -> Self:
         """Open the nursery that the requests live in."""
@@ -366,7 +359,7 @@ class BaseServer:
     @asynccontextmanager
     async def _entered(
         self, handler_nursery: trio.Nursery | None = None
-    ) -> AsyncIterator[Self]:
+    ) -> AsyncGenerator[Self]:
         """Let requests be started, and close the server in the end."""
         self._serving.check_can_serve()
         self._requests.check_can_open()
@@ -402,15 +395,6 @@ class BaseServer:
             async with service_actions_running(self.service_actions, poll_interval):
                 await accepting()
 
-    async def _accept_one(
-        self, start: Callable[[Request, ClientAddress, Slot], None], slot: Slot
-    ) -> float | None:
-        try:
-            return await accept_one(self._get_request, start, slot, self._failures())
-        except trio.ClosedResourceError as error:
-            message = "the server was closed while it waited for a request"
-            raise ServerClosedError(message) from error
-
     async def _get_request(self) -> tuple[Request, ClientAddress]:
         return await settled(self.get_request())
 
@@ -436,25 +420,5 @@ class BaseServer:
         """Close the socket, and end the accept loop, without waiting for anything."""
         self._serving.close()
 
-    async def _settle_requests(self) -> None:
-        """Join the requests, or cancel them, or leave them to their nursery."""
-        if self.daemon_requests:
-            self._requests.cancel()
-            await self._requests.wait_ended()
-        elif self.block_on_close:
-            with trio.move_on_after(self.drain_timeout) as draining:
-                await self._requests.wait_ended()
-            if draining.cancelled_caught:
-                self._give_up_draining()
-                await self._requests.wait_ended()
-
-    def _give_up_draining(self) -> None:
-        """Cancel the requests that did not end in time, and say so once."""
-        if not self._requests.is_cancelled:
-            log(
-                logging.WARNING,
-                f"The drain_timeout of {self.drain_timeout:g} s is over on "
-                f"{format_address(self.server_address)}: cancelling what still runs "
-                f"(requests: {len(self._requests)})",
-            )
-        self._requests.cancel()
+    async def _drain(self) -> None:
+        await drain(self._requests, self, format_address(self.server_address))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import socket
+import socket as stdlib_socket
 from functools import partial
 
 import trio
@@ -37,10 +37,10 @@ class TCPServer(BaseServer):
     `address_family`.
     """
 
-    address_family: int = socket.AF_INET
+    address_family: int = stdlib_socket.AF_INET
     """The family of the socket."""
 
-    socket_type: int = socket.SOCK_STREAM
+    socket_type: int = stdlib_socket.SOCK_STREAM
     """The type of the socket."""
 
     request_queue_size: int = MAX_BACKLOG
@@ -58,7 +58,7 @@ class TCPServer(BaseServer):
     max_linger_bytes: float = MAX_LINGER_BYTES
     """Bytes that are read and thrown away while waiting for that."""
 
-    socket: socket.socket
+    socket: stdlib_socket.socket
     """The listening socket."""
 
     def __init__(
@@ -102,7 +102,7 @@ class TCPServer(BaseServer):
             self.socket, address=self.allow_reuse_address, port=self.allow_reuse_port
         )
         bind(self.socket, self.server_address)
-        self.server_address = self.socket.getsockname()
+        self.server_address: ClientAddress = self.socket.getsockname()
 
     def server_activate(self) -> None:
         """Begin to listen. May be overridden."""

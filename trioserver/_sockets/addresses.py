@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Final
-
-# (host, port), and for IPv6 the flow label and the scope as well.
-_LEAST_PARTS: Final = 2
+from typing import Final, cast
 
 _MAX_PORT: Final = 65535
 
@@ -20,9 +17,16 @@ def infer_family(family: int, address: object) -> int:
     Like socketserver, where ``("::1", 0)`` needs ``address_family`` to be set, but
     inferred: an IPv6 literal cannot mean anything else.
     """
-    if family == socket.AF_INET and isinstance(address, tuple) and address:
-        return socket.AF_INET6 if _is_ipv6_literal(address[0]) else family
+    if family == socket.AF_INET and any(map(_is_ipv6_literal, _parts(address)[:1])):
+        return socket.AF_INET6
     return family
+
+
+def _parts(address: object) -> tuple[object, ...]:
+    """Return the parts of an internet *address*; none, if it is something else."""
+    if isinstance(address, tuple):
+        return cast("tuple[object, ...]", address)
+    return ()
 
 
 def _is_ipv6_literal(host: object) -> bool:
@@ -44,13 +48,24 @@ def check_address(family: int, address: object) -> None:
     """
     if family not in _INET_FAMILIES:
         return
-    if not isinstance(address, tuple) or len(address) < _LEAST_PARTS:
-        message = f"the server address must be a tuple (host, port), not {address!r}"
-        raise TypeError(message)
-    host, port = address[0], address[1]
+    match _parts(address):
+        case (host, port, *_):
+            _check_host(host)
+            _check_port(port)
+        case _:
+            message = (
+                f"the server address must be a tuple (host, port), not {address!r}"
+            )
+            raise TypeError(message)
+
+
+def _check_host(host: object) -> None:
     if not isinstance(host, str | bytes | bytearray):
         message = f"the host of a server address must be a string, not {host!r}"
         raise TypeError(message)
+
+
+def _check_port(port: object) -> None:
     if isinstance(port, bool) or not isinstance(port, int):
         message = (
             f"the port of a server address must be a number, not {port!r}: "
@@ -80,7 +95,8 @@ def with_scope(address: object) -> object:
 
 def format_address(address: object) -> str:
     """Return *address* as people write it: ``127.0.0.1:80``, ``[::1]:80``."""
-    if isinstance(address, tuple) and len(address) >= _LEAST_PARTS:
-        host, port = address[0], address[1]
-        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
-    return repr(address)
+    match _parts(address):
+        case (host, port, *_):
+            return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+        case _:
+            return repr(address)

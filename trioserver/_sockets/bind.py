@@ -17,6 +17,9 @@ MAX_BACKLOG: Final = 0xFFFF
 # in TIME_WAIT. On Windows it would let others take the address over instead.
 REUSE_ADDRESS_IS_SAFE: Final = sys.platform != "win32"
 
+# Windows has it, where without it others can take an address over.
+_EXCLUSIVE: Final[int | None] = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+
 _REMEDIES: Final = {
     errno.EADDRINUSE: (
         "another program listens there already; stop it, or choose another port "
@@ -53,8 +56,8 @@ def set_reuse(sock: socket.socket, *, address: bool, port: bool) -> None:
     """
     if address:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if not REUSE_ADDRESS_IS_SAFE and hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    if _EXCLUSIVE is not None:
+        sock.setsockopt(socket.SOL_SOCKET, _EXCLUSIVE, 1)
     if port:
         # CPython gh-128916: Linux refuses it on AF_UNIX, where it means nothing.
         if not hasattr(socket, "SO_REUSEPORT") or sock.family not in {
@@ -97,6 +100,9 @@ def listen(sock: socket.socket, backlog: int) -> None:
 
 def _explained(error: OSError, what: str) -> OSError:
     """Return an error like *error* that says *what* failed and what to do."""
-    remedy = _REMEDIES.get(error.errno or 0)
+    if error.errno is None:
+        # CPython checks some things by itself, the length of a path for one.
+        return OSError(f"{what}: {error}")
+    remedy = _REMEDIES.get(error.errno)
     message = f"{what}: {error.strerror}"
     return OSError(error.errno, f"{message}: {remedy}" if remedy else message)

@@ -42,7 +42,7 @@ class Connection(trio.abc.HalfCloseableStream):
             readiness: How to wait for it. By default, as Trio does.
         """
         sock.setblocking(False)
-        self.socket = sock
+        self.socket: socket.socket = sock
         """The socket itself, non-blocking, for options, addresses and ``fileno()``."""
         self._ready: Readiness = readiness or TrioReadiness(sock)
         self._busy_receiving = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
 import trio
 
 from trioserver._cancellation import is_hurried
@@ -49,31 +50,38 @@ async def half_close_and_linger(
     Cancellation:
         Lingering ends. The caller can call again, under a deadline.
     """
-    discard = _discard_until_delivered if is_hurried() else _discard
+    discarded = _Bin(connection, max_bytes)
+    discard = discarded.fill_until_delivered if is_hurried() else discarded.fill
     try:
         connection.half_close()
         with trio.move_on_after(linger_timeout):
-            await discard(connection, max_bytes)
+            await discard()
     except _ENDED:
         return
 
 
-async def _discard(connection: Connection, max_bytes: float) -> None:
-    """Discard input until its end, or until there were *max_bytes* of it."""
-    budget = Budget()
-    while max_bytes > 0:
-        await budget.spend()
-        data = await connection.receive(RECEIVE_BYTES)
-        if not data:
-            return
-        max_bytes -= len(data)
+@attrs.define
+class _Bin:
+    """Where input goes that nobody will read."""
 
+    connection: Connection
+    room_bytes: float
 
-async def _discard_until_delivered(connection: Connection, max_bytes: float) -> None:
-    """Discard input until its end, or until the peer's kernel has all output."""
-    while True:
-        with trio.move_on_after(_DELIVERY_PAUSE):
-            await _discard(connection, max_bytes)
-            return
-        if is_delivered(connection.socket):
-            return
+    async def fill(self) -> None:
+        """Discard input until its end, or until there is no room."""
+        budget = Budget()
+        while self.room_bytes > 0:
+            await budget.spend()
+            data = await self.connection.receive(RECEIVE_BYTES)
+            if not data:
+                return
+            self.room_bytes -= len(data)
+
+    async def fill_until_delivered(self) -> None:
+        """Discard input as `fill` does, or until the peer's kernel has all output."""
+        while True:
+            with trio.move_on_after(_DELIVERY_PAUSE):
+                await self.fill()
+                return
+            if is_delivered(self.connection.socket):
+                return

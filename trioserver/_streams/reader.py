@@ -38,6 +38,7 @@ class BufferedReader:
         "_closed",
         "_eof",
         "_receive_bytes",
+        "_receiving",
         "_source",
         "_timeout",
         "max_line_bytes",
@@ -69,11 +70,14 @@ class BufferedReader:
         self._source = _source_of(stream)
         self._receive_bytes = RECEIVE_BYTES if buffer_size < 0 else buffer_size
         self._timeout = timeout
-        self.max_line_bytes = max_line_bytes
-        self.max_read_bytes = max_read_bytes
+        self.max_line_bytes: float = max_line_bytes
+        """The longest line or record, its separator included."""
+        self.max_read_bytes: float = max_read_bytes
+        """The most that ``read()`` to the end returns."""
         self._budget = budget or Budget()
         self._buffer = bytearray()
         self._eof = False
+        self._receiving = False
         self._closed = False
 
     # What io.BufferedReader has
@@ -113,7 +117,9 @@ class BufferedReader:
         await self._begin()
         if limit is not None and limit >= 0:
             end = await self._find(b"\n", limit, enough=limit)
-            return self._take(int(limit) if end is None else end)
+            return self._take(
+                int(min(limit, len(self._buffer))) if end is None else end
+            )
         limit = self.max_line_bytes
         end = await self._find(b"\n", limit, enough=limit + 1)
         if end is None and len(self._buffer) > limit:
@@ -204,12 +210,22 @@ class BufferedReader:
             message = "this reader was closed"
             raise trio.ClosedResourceError(message)
         await self._budget.spend()
+        # Not before: another task may have begun to read meanwhile.
+        if self._receiving:
+            message = "another task is reading from this stream"
+            raise trio.BusyResourceError(message)
 
     async def _receive(self, wanted: int) -> None:
         """Receive once, and add it to the buffer or note the end of the stream."""
         size = self._receive_bytes or min(wanted, RECEIVE_BYTES)
-        with operation_timeout(self._timeout, "receiving"):
-            data = await self._source(size)
+        self._receiving = True
+        try:
+            # A fast peer could otherwise keep one long read going for ever.
+            await self._budget.spend()
+            with operation_timeout(self._timeout, "receiving"):
+                data = await self._source(size)
+        finally:
+            self._receiving = False
         self._buffer += data
         self._eof = not data
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
@@ -26,7 +26,7 @@ def operation_timeout(
 
 
 @contextmanager
-def _timing_out(seconds: float, operation: str) -> Iterator[None]:
+def _timing_out(seconds: float, operation: str) -> Generator[None]:
     with trio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:

@@ -7,10 +7,20 @@ from typing import Final, final
 
 import trio
 
-from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope, is_hurried
+from trioserver._cancellation import (
+    CLEANUP_TIMEOUT,
+    cleanup_scope,
+    is_cancelled,
+    is_hurried,
+)
 from trioserver._streams.budget import Budget
 from trioserver._streams.connection import Connection
 from trioserver._streams.timeouts import operation_timeout
+
+_NOTHING: Final = memoryview(b"")
+
+# They end a call of the connection that has sent nothing.
+_INTERRUPTIONS: Final = (trio.Cancelled, trio.BusyResourceError)
 
 # What io.open() and socket.makefile() use for a buffer size of -1.
 DEFAULT_BUFFER_BYTES: Final = 8192
@@ -84,7 +94,7 @@ class BufferedWriter:
             if self._buffer or len(view) < self._buffer_bytes:
                 self._buffer += view
                 if len(self._buffer) >= self._buffer_bytes:
-                    await self._send(b"")
+                    await self._send(_NOTHING)
             else:
                 await self._send(view)
             return len(view)
@@ -101,7 +111,7 @@ class BufferedWriter:
             RequestTimeoutError: Likewise, if the peer did not take it in time.
         """
         await self._begin()
-        await self._send(b"")
+        await self._send(_NOTHING)
 
     @property
     def closed(self) -> bool:
@@ -122,11 +132,11 @@ class BufferedWriter:
         """
         if self._closed:
             return
-        hurried = is_hurried()
+        has_deadline = is_hurried() and not is_cancelled()
         try:
             await self.flush()
         except trio.Cancelled:
-            if not hurried:
+            if not has_deadline:
                 with cleanup_scope(CLEANUP_TIMEOUT):
                     await self.flush()
             raise
@@ -139,12 +149,13 @@ class BufferedWriter:
         if self._closed:
             message = "this writer was closed"
             raise trio.ClosedResourceError(message)
+        await self._budget.spend()
+        # Not before: another task may have begun to write meanwhile.
         if self._sending:
             message = "another task is writing to this stream"
             raise trio.BusyResourceError(message)
-        await self._budget.spend()
 
-    async def _send(self, data: memoryview | bytes) -> None:
+    async def _send(self, data: memoryview) -> None:
         """Send the buffer, then *data*. Keep the rest if that is cancelled."""
         sent = 0
         self._sending = True
@@ -153,10 +164,12 @@ class BufferedWriter:
                 while self._buffer:
                     del self._buffer[: await self._sink(self._buffer)]
                 while sent < len(data):
-                    sent += await self._sink(data[sent:])
+                    with data[sent:] as rest:
+                        sent += await self._sink(rest)
         except BaseException as error:
-            if self._keeps_place and isinstance(error, trio.Cancelled):
-                self._buffer += data[sent:]
+            if self._keeps_place and isinstance(error, _INTERRUPTIONS):
+                with data[sent:] as rest:
+                    self._buffer += rest
             else:
                 self._buffer.clear()
             raise

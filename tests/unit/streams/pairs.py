@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
-from kit.serving import reset_on_close
+from kit.serving import STUCK, reset_on_close
 from trioserver import Connection
 from trioserver._streams.readiness import Readiness
 
 # The kernel rounds it up to its own least, a few KiB.
 TINY_BYTES = 2048
+
+# More than any of the small buffers holds.
+PLENTY_BYTES = 1048576
 
 # Full at once, and large enough for TCP to flow.
 SMALL_BYTES = 16384
@@ -64,6 +67,23 @@ def connected(
         peer.socket.close()
 
 
+@asynccontextmanager
+async def watched() -> AsyncIterator[None]:
+    """Fail when the block is stuck, with no deadline over what runs in it.
+
+    A task under a deadline hurries, and that is not what every test wants.
+    """
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_give_up_when_stuck)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def _give_up_when_stuck() -> None:
+    with trio.fail_after(STUCK):
+        await trio.sleep_forever()
+
+
 def fill(sock: socket.socket) -> int:
     """Send until *sock* would block. Return how much that was."""
     sent = 0
@@ -76,15 +96,11 @@ def fill(sock: socket.socket) -> int:
 
 def drain(peer: trio.SocketStream) -> bytes:
     """Receive all that has arrived, without waiting for more."""
-    received = bytearray()
     with socket.socket(fileno=os.dup(peer.socket.fileno())) as sock:
-        sock.setblocking(False)
         try:
-            while data := sock.recv(65536):
-                received += data
+            return sock.recv(PLENTY_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            pass
-    return bytes(received)
+            return b""
 
 
 def reset(peer: trio.SocketStream) -> None:

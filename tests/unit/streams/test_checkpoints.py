@@ -22,17 +22,17 @@ READS: dict[str, Callable[[BufferedReader], Awaitable[bytes]]] = {
     "read": lambda reader: reader.read(3),
     "read nothing": lambda reader: reader.read(0),
     "read1": lambda reader: reader.read1(3),
-    "readline": lambda reader: reader.readline(),
+    "readline": BufferedReader.readline,
     "readline limited": lambda reader: reader.readline(3),
     "readuntil": lambda reader: reader.readuntil(b"e"),
     "readexactly": lambda reader: reader.readexactly(3),
-    "iteration": lambda reader: anext(reader),
+    "iteration": BufferedReader.__anext__,
 }
 WRITES: dict[str, Callable[[BufferedWriter], Awaitable[object]]] = {
     "write": lambda writer: writer.write(b"x"),
     "write nothing": lambda writer: writer.write(b""),
     "writelines": lambda writer: writer.writelines([b"x", b"y"]),
-    "flush": lambda writer: writer.flush(),
+    "flush": BufferedWriter.flush,
 }
 each_read = pytest.mark.parametrize("read", READS.values(), ids=READS.keys())
 each_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.testing
 
 from kit.serving import STUCK
 from trioserver._streams import delivery
@@ -20,9 +21,10 @@ async def test_all_is_delivered_once_the_peer_has_the_end_of_file() -> None:
     with connected(tcp_pair()) as (connection, peer), trio.fail_after(STUCK):
         await connection.send_eof()
         await peer.receive_some()
-        # The peer's kernel has it, and its acknowledgement is on the way.
+
+        # The acknowledgement may take a while.
         while not is_delivered(connection.socket):
-            await trio.sleep(0)
+            await trio.testing.wait_all_tasks_blocked(0.001)
 
 
 async def test_nothing_is_delivered_while_the_peer_has_no_room() -> None:

@@ -18,7 +18,7 @@ from trioserver._streams.lingering_close import (
     _DELIVERY_PAUSE,
     half_close_and_linger,
 )
-from unit.streams.pairs import SMALL_BYTES, connected, fill, reset, tcp_pair
+from unit.streams.pairs import SMALL_BYTES, connected, fill, reset, tcp_pair, watched
 
 REPLY = bytes(range(250)) * 800
 
@@ -31,26 +31,17 @@ async def lingering(
     max_bytes: float = math.inf,
 ) -> AsyncIterator[trio.Nursery]:
     """Linger beside the block, in no hurry; the end of the block waits for it."""
-    async with trio.open_nursery() as watched:
-        # A deadline over the lingering itself would make it hurry.
-        watched.start_soon(_give_up_when_stuck)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(
-                partial(
-                    half_close_and_linger,
-                    connection,
-                    linger_timeout=linger_timeout,
-                    max_bytes=max_bytes,
-                )
+    async with watched(), trio.open_nursery() as nursery:
+        nursery.start_soon(
+            partial(
+                half_close_and_linger,
+                connection,
+                linger_timeout=linger_timeout,
+                max_bytes=max_bytes,
             )
-            await trio.testing.wait_all_tasks_blocked()
-            yield nursery
-        watched.cancel_scope.cancel()
-
-
-async def _give_up_when_stuck() -> None:
-    with trio.fail_after(STUCK):
-        await trio.sleep_forever()
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        yield nursery
 
 
 async def test_a_reply_of_200_000_bytes_arrives_whole_despite_unread_input() -> None:
@@ -59,7 +50,7 @@ async def test_a_reply_of_200_000_bytes_arrives_whole_despite_unread_input() -> 
     async def receive(peer: trio.SocketStream) -> None:
         with trio.fail_after(STUCK):
             await peer.send_all(b"nobody reads this" * 100)
-            received.extend([block async for block in peer])
+            received.append(await receive_all(peer))
             await peer.aclose()
 
     with connected(tcp_pair(SMALL_BYTES)) as (connection, peer):
@@ -116,7 +107,7 @@ async def test_leaves_the_connection_open_for_its_owner() -> None:
 
 
 @pytest.mark.parametrize("hurried", [False, True])
-async def test_a_peer_that_vanishes_ends_it_without_an_error(hurried: bool) -> None:  # noqa: FBT001  # a parameter of the test
+async def test_a_peer_that_vanishes_ends_it_without_an_error(hurried: bool) -> None:
     with connected(tcp_pair()) as (connection, peer):
         reset(peer)
 

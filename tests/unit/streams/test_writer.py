@@ -24,10 +24,10 @@ class RecordingStream(trio.abc.SendStream):
         self.sent.append(bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:
-        await trio.lowlevel.checkpoint()
+        """It never would."""
 
     async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
+        """Nothing to close."""
 
 
 # Without a buffer
@@ -220,7 +220,8 @@ async def test_its_timeout_is_for_the_whole_write(
     near, far = trio.testing.lockstep_stream_pair()
 
     async def receive_slowly() -> None:
-        while await far.receive_some(1):
+        while True:
+            await far.receive_some(1)
             await trio.sleep(20)
 
     async with trio.open_nursery() as nursery:
@@ -248,9 +249,10 @@ async def test_drops_what_did_not_leave_within_its_timeout() -> None:
 async def test_a_bytearray_can_be_resized_after_a_timeout() -> None:
     data = bytearray(1000000)
     with connected() as (connection, _):
-        try:
+        with pytest.raises(RequestTimeoutError) as caught:
             await BufferedWriter(connection, timeout=0).write(data)
-        except RequestTimeoutError:
-            data.clear()
 
-    assert data == b""
+        # The traceback lives on, and must not keep a view of the data.
+        data.clear()
+
+    assert caught.value.__traceback__ is not None

@@ -12,7 +12,7 @@ from kit.serving import STUCK
 from trioserver import BufferedWriter, Connection
 from trioserver._cancellation import CLEANUP_TIMEOUT
 from trioserver._streams.budget import Budget
-from unit.streams.pairs import connected, drain, fill
+from unit.streams.pairs import connected, drain, fill, watched
 
 
 async def write_and_cancel(writer: BufferedWriter, data: bytes) -> None:
@@ -99,10 +99,10 @@ class HalfwayStream(trio.abc.SendStream):
         self.sent += bytes(data[half:])
 
     async def wait_send_all_might_not_block(self) -> None:
-        await trio.lowlevel.checkpoint()
+        """It never would."""
 
     async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
+        """Nothing to close."""
 
 
 @pytest.mark.parametrize("buffer_size", [0, 4])
@@ -141,12 +141,11 @@ async def test_closing_waits_for_a_slow_peer_although_cancelled() -> None:
         fill(connection.socket)
         writer = BufferedWriter(connection, 8)
         await writer.write(b"held")
-        with trio.fail_after(STUCK):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(writer.aclose)
-                await trio.testing.wait_all_tasks_blocked()
-                nursery.cancel_scope.cancel()
-                drain(peer)
+        async with watched(), trio.open_nursery() as nursery:
+            nursery.start_soon(writer.aclose)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+            drain(peer)
 
         assert await receive_rest(connection, peer) == b"held"
 
@@ -168,6 +167,23 @@ async def test_closing_gives_a_cancelled_task_up_after_a_second(
             mock_clock.jump(CLEANUP_TIMEOUT)
 
     assert waiting == 1
+    assert writer.closed
+
+
+async def test_closing_takes_no_longer_than_a_deadline_that_was_known(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    with connected() as (connection, _):
+        fill(connection.socket)
+        writer = BufferedWriter(connection, 8)
+        await writer.write(b"held")
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = 5
+            nursery.start_soon(writer.aclose)
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(5)
+
+    # With a second more, the clock would stand still here, and the test with it.
     assert writer.closed
 
 
