@@ -7,12 +7,12 @@ import socket
 import socketserver
 import types
 from collections.abc import Generator
-from typing import Any, TypeAlias
+from typing import Any
 
 import trio
 
 from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope
-from trioserver._engine.hooks import ClientAddress, Request, settled
+from trioserver._engine.hooks import ClientAddress, Request, Server, settled
 from trioserver._settings import check_setting
 from trioserver._streams.budget import Budget
 from trioserver._streams.reader import (
@@ -21,9 +21,6 @@ from trioserver._streams.reader import (
     BufferedReader,
 )
 from trioserver._streams.writer import BufferedWriter
-
-# The server has whatever attributes its class gave it; handlers use them freely.
-Server: TypeAlias = Any  # type: ignore[explicit-any]  # see above
 
 
 class BaseRequestHandler:

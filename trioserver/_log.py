@@ -42,7 +42,8 @@ def log(level: int, message: str, *, error: BaseException | None = None) -> None
 
     Args:
         level: A level of the `logging` module.
-        message: The text. Parts from the network went through `escape()`.
+        message: The text. Parts from the network go through `escape()`, which quotes
+            and cuts them; what it leaves unprintable is escaped here.
         error: Its traceback follows the message, escaped. ``record.exc_info`` is
             set as well, for handlers that want the exception itself.
     """
@@ -50,7 +51,7 @@ def log(level: int, message: str, *, error: BaseException | None = None) -> None
         return
     exc_info = None if error is None else (type(error), error, error.__traceback__)
     name, line, function, _ = _logger.findCaller(stacklevel=2)
-    text = _cut(message, MAX_LINE)
+    text = _cut(_printable(message), MAX_LINE)
     record = _logger.makeRecord(
         _logger.name, level, name, line, text, (), exc_info, function
     )
@@ -69,6 +70,11 @@ def _traceback_lines(error: BaseException) -> Iterator[str]:
                 yield "  (traceback cut here)"
                 return
             yield "  " + _cut(_escape_line(line), MAX_LINE)
+
+
+def _printable(text: str) -> str:
+    """Escape what is not printable ASCII, whatever the caller has escaped already."""
+    return "".join(c if " " <= c <= "~" else ascii(c)[1:-1] for c in text)
 
 
 def _escape_line(line: str) -> str:

@@ -192,6 +192,22 @@ class LosingServer(QuietServer):
         return request
 
 
+class FailingServer(QuietServer):
+    """Fails by itself."""
+
+    async def get_request(self) -> tuple[object, object]:
+        await super().get_request()
+        raise LookupError
+
+
+def test_finds_a_server_that_fails() -> None:
+    planted = Case(server=FailingServer, clients=(half_close, half_close))
+
+    _, problems = end_everywhere(partial(play, planted), ACTIONS[0])
+
+    assert any("raised ExceptionGroup" in problem for problem in problems)
+
+
 def test_finds_a_request_that_is_lost_between_accept_and_its_task() -> None:
     planted = Case(server=LosingServer, clients=(half_close, half_close))
 

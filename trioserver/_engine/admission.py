@@ -21,13 +21,8 @@ class Admission:
         """Allow *limit* requests at once: a whole number, or `math.inf`."""
         self._limiter = trio.CapacityLimiter(limit)
 
-    @property
-    def limit(self) -> float:
-        """The requests that may run at once."""
-        return self._limiter.total_tokens
-
-    @limit.setter
-    def limit(self, limit: float) -> None:
+    def set_limit(self, limit: float) -> None:
+        """Allow *limit* requests at once from now on."""
         self._limiter.total_tokens = limit
 
     def slot(self) -> Slot:

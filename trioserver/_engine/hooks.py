@@ -11,6 +11,9 @@ from typing import Any, Protocol, TypeAlias, TypeVar, overload
 Request: TypeAlias = Any  # type: ignore[explicit-any]  # see above
 ClientAddress: TypeAlias = Any  # type: ignore[explicit-any]  # see above
 
+# It has whatever attributes its class gave it, and handlers use them freely.
+Server: TypeAlias = Any  # type: ignore[explicit-any]  # see above
+
 ResultT = TypeVar("ResultT")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -11,19 +10,19 @@ from trioserver._engine.hooks import settled
 from trioserver._exception_groups import un_nested
 
 
-@asynccontextmanager
-async def service_actions_running(
-    service_actions: Callable[[], Awaitable[None]], interval: float
-) -> AsyncGenerator[None]:
-    """Await *service_actions* every *interval* seconds while the block runs.
+async def accept_beside(
+    accept: Callable[[], Awaitable[None]],
+    service_actions: Callable[[], Awaitable[None]],
+    interval: float,
+) -> None:
+    """Run *accept*, and await *service_actions* every *interval* seconds beside it.
 
-    What it raises ends the block, as it ends the loop in socketserver.
+    Neither returns. What either raises ends both, as it ends the loop in socketserver.
     """
     with un_nested():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_call_forever, service_actions, interval)
-            yield
-            nursery.cancel_scope.cancel()
+            await accept()
 
 
 async def _call_forever(

@@ -19,15 +19,15 @@ from trioserver._engine.accept_single import accept_single
 from trioserver._engine.admission import Admission
 from trioserver._engine.drain import drain
 from trioserver._engine.error_report import report_error
-from trioserver._engine.hooks import ClientAddress, Request, settled
+from trioserver._engine.hooks import ClientAddress, Request, Server, settled
 from trioserver._engine.requests_in_flight import RequestsInFlight
-from trioserver._engine.service_loop import service_actions_running
+from trioserver._engine.service_loop import accept_beside
 from trioserver._engine.serving import Serving
 from trioserver._handlers import check_handler
 from trioserver._settings import check_seconds, check_setting, check_settings
 from trioserver._sockets.addresses import format_address
 
-HandlerFactory = Callable[[Request, ClientAddress, "BaseServer"], object]
+HandlerFactory = Callable[[Request, ClientAddress, Server], object]
 
 
 class BaseServer:
@@ -112,7 +112,7 @@ class BaseServer:
             self._check_handler(value)
         super().__setattr__(name, value)
         if name == "max_concurrent_requests" and "_admission" in self.__dict__:
-            self._admission.limit = self.max_concurrent_requests
+            self._admission.set_limit(self.max_concurrent_requests)
 
     def __repr__(self) -> str:
         return (
@@ -392,8 +392,7 @@ class BaseServer:
         if getattr(self.service_actions, "__func__", None) is original:
             await accepting()
         else:
-            async with service_actions_running(self.service_actions, poll_interval):
-                await accepting()
+            await accept_beside(accepting, self.service_actions, poll_interval)
 
     async def _get_request(self) -> tuple[Request, ClientAddress]:
         return await settled(self.get_request())

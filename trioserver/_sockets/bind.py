@@ -74,9 +74,18 @@ def bind(sock: socket.socket, address: object) -> None:
 
     Raises:
         OSError: With the ``errno`` and of the class that the system chose.
+        ValueError: If the host has characters that no host can have.
     """
     try:
         sock.bind(with_scope(address))  # type: ignore[arg-type]  # any family's address
+    except (TypeError, ValueError) as error:
+        # A NUL character, or one that no name can have: CPython says neither which
+        # host, nor what would be right.
+        message = (
+            f"the host of {format_address(address)!a} cannot be one ({error}): "
+            "give a host name or an IP address"
+        )
+        raise ValueError(message) from error
     except socket.gaierror as error:
         message = f"cannot find the host of {format_address(address)}: {error.strerror}"
         raise socket.gaierror(error.errno, message) from error

@@ -57,6 +57,11 @@ class Connection(trio.abc.HalfCloseableStream):
         """Whether `aclose` or `close` was called."""
         return self.socket.fileno() == -1
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether a task is waiting to send."""
+        return self._busy_sending
+
     # Receiving
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:

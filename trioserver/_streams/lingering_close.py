@@ -28,7 +28,13 @@ MAX_LINGER_BYTES: Final = 16 * 1048576
 # Seconds between two looks at whether the peer's kernel has all of the reply.
 _DELIVERY_PAUSE: Final = 0.01
 
-_ENDED: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+# Nothing can be waited for: the peer is gone, the handler has closed the connection,
+# or a task that it left behind is still sending.
+_ENDED: Final = (
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    trio.BusyResourceError,
+)
 
 
 async def half_close_and_linger(

@@ -148,13 +148,14 @@ class BufferedReader:
             message = "the separator must have at least one byte"
             raise ValueError(message)
         await self._begin()
+        remedy = "raise max_line_bytes" if limit is None else "give a higher limit"
         limit = self.max_line_bytes if limit is None else limit
         end = await self._find(separator, limit, enough=limit + 1)
         if end is not None:
             return self._take(end)
         if len(self._buffer) > limit:
             self._refuse(
-                f"no {separator!r} came in time: raise max_line_bytes to allow it",
+                f"no {separator!r} came in time: {remedy} to allow it",
                 limit,
             )
         partial = self._take(len(self._buffer))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, final
 
 import trio
@@ -19,9 +19,6 @@ from trioserver._streams.timeouts import operation_timeout
 
 _NOTHING: Final = memoryview(b"")
 
-# They end a call of the connection that has sent nothing.
-_INTERRUPTIONS: Final = (trio.Cancelled, trio.BusyResourceError)
-
 # What io.open() and socket.makefile() use for a buffer size of -1.
 DEFAULT_BUFFER_BYTES: Final = 8192
 
@@ -36,7 +33,8 @@ class BufferedWriter:
     Every method is a cancellation point. One that need not wait lets other tasks run
     only now and then. A write on a `Connection` that is cancelled keeps its place:
     what has not left yet goes first in the next `write`, `flush` or `aclose`, so
-    that the peer never sees a gap.
+    that the peer never sees a gap. In a task that was cancelled before the call,
+    nothing is written.
     """
 
     __slots__ = (
@@ -44,7 +42,6 @@ class BufferedWriter:
         "_buffer",
         "_buffer_bytes",
         "_closed",
-        "_keeps_place",
         "_sending",
         "_sink",
         "_timeout",
@@ -67,10 +64,7 @@ class BufferedWriter:
             timeout: Seconds that sending one write may take. None: for ever.
             budget: Shared with the reader, so that both together yield in time.
         """
-        self._sink = _sink_of(stream)
-        # Any other stream may have sent some of what a cancelled call gave it, and
-        # nobody knows how much: to send it again could repeat it.
-        self._keeps_place = isinstance(stream, Connection)
+        self._sink = stream if isinstance(stream, Connection) else _AnySink(stream)
         self._buffer_bytes = DEFAULT_BUFFER_BYTES if buffer_size < 0 else buffer_size
         self._timeout = timeout
         self._budget = budget or Budget()
@@ -151,7 +145,7 @@ class BufferedWriter:
             raise trio.ClosedResourceError(message)
         await self._budget.spend()
         # Not before: another task may have begun to write meanwhile.
-        if self._sending:
+        if self._sending or self._sink.is_sending:
             message = "another task is writing to this stream"
             raise trio.BusyResourceError(message)
 
@@ -162,31 +156,44 @@ class BufferedWriter:
         try:
             with operation_timeout(self._timeout, "sending"):
                 while self._buffer:
-                    del self._buffer[: await self._sink(self._buffer)]
+                    del self._buffer[: await self._sink.send_some(self._buffer)]
                 while sent < len(data):
+                    if sent:
+                        # A fast peer could otherwise keep a large write going for ever.
+                        await self._budget.spend()
                     with data[sent:] as rest:
-                        sent += await self._sink(rest)
-        except BaseException as error:
-            if self._keeps_place and isinstance(error, _INTERRUPTIONS):
+                        sent += await self._sink.send_some(rest)
+        except trio.Cancelled:
+            if isinstance(self._sink, Connection):
                 with data[sent:] as rest:
                     self._buffer += rest
-            else:
-                self._buffer.clear()
+            raise
+        except BaseException:
+            self._buffer.clear()
             raise
         finally:
             self._sending = False
 
 
-_Sink = Callable[[bytes | bytearray | memoryview], Awaitable[int]]
+class _AnySink:
+    """Any stream of Trio's, which sends all or fails.
 
+    A call that was cancelled may have sent some of what it was given, and nobody knows
+    how much. To send it again could repeat it, so it is taken out first.
+    """
 
-def _sink_of(stream: trio.abc.SendStream) -> _Sink:
-    """Return how to send a part of some data, which tells how much has left."""
-    if isinstance(stream, Connection):
-        return stream.send_some
+    __slots__ = ("_stream",)
 
-    async def send_all(data: bytes | bytearray | memoryview) -> int:
-        await stream.send_all(bytes(data))
-        return len(data)
+    # The stream refuses a second task by itself.
+    is_sending = False
 
-    return send_all
+    def __init__(self, stream: trio.abc.SendStream) -> None:
+        self._stream = stream
+
+    async def send_some(self, data: bytearray | memoryview) -> int:
+        """Send all of *data*. Return its length."""
+        whole = bytes(data)
+        if isinstance(data, bytearray):
+            data.clear()
+        await self._stream.send_all(whole)
+        return len(whole)

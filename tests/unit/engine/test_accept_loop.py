@@ -170,7 +170,7 @@ async def test_ends_with_the_name_of_a_broken_listener(number: int) -> None:
 
 async def test_releases_the_slot_of_a_request_that_did_not_come() -> None:
     accepted = Accepted(deque([OSError(errno.EPROTO, "gone"), LookupError("a bug")]))
-    accepted.admission.limit = 1
+    accepted.admission.set_limit(1)
 
     with pytest.raises(LookupError):
         await accept_forever(
@@ -221,7 +221,7 @@ async def test_a_limit_lowered_while_waiting_makes_the_next_request_wait() -> No
 
     async def get_request() -> tuple[str, str]:
         await trio.lowlevel.checkpoint()
-        admission.limit = 0
+        admission.set_limit(0)
         return "request", "address"
 
     def start(request: object, client_address: object, slot: Slot) -> None:

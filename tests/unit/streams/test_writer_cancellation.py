@@ -249,3 +249,21 @@ async def test_keeps_what_it_holds_while_another_task_uses_the_connection() -> N
         await writer.flush()
 
         assert await receive_rest(connection, peer) == b"direct, held"
+
+
+@pytest.mark.parametrize("buffer_size", [0, 4])
+async def test_a_write_that_was_refused_can_be_repeated(buffer_size: int) -> None:
+    """Refused is refused: it must not arrive as well, or the second try doubles it."""
+    with connected() as (connection, peer), trio.fail_after(STUCK):
+        fill(connection.socket)
+        writer = BufferedWriter(connection, buffer_size)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connection.send_all, b"direct, ")
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(trio.BusyResourceError):
+                await writer.write(b"once")
+            drain(peer)
+
+        await writer.write(b"once")
+
+        assert await receive_rest(connection, peer) == b"direct, once"

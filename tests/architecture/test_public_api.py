@@ -1,0 +1,67 @@
+"""What the package exports, and under which name."""
+
+from __future__ import annotations
+
+import pickle
+import socketserver
+
+import pytest
+
+import trioserver
+
+
+@pytest.mark.parametrize("name", trioserver.__all__)
+def test_every_public_class_says_where_it_lives(name: str) -> None:
+    public = getattr(trioserver, name)
+
+    assert public.__module__ == "trioserver"
+    assert public.__qualname__ == name
+
+
+@pytest.mark.parametrize("name", trioserver.__all__)
+def test_every_public_class_is_documented(name: str) -> None:
+    assert getattr(trioserver, name).__doc__
+
+
+def test_nothing_else_is_public() -> None:
+    public = {name for name in vars(trioserver) if not name.startswith("_")}
+
+    # "from __future__ import annotations" leaves its name behind.
+    assert public - {"annotations"} == set(trioserver.__all__)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(trioserver.__all__) & set(socketserver.__all__))
+)
+def test_classes_of_socketserver_have_the_same_bases(name: str) -> None:
+    ours, theirs = getattr(trioserver, name), getattr(socketserver, name)
+
+    assert [base.__name__ for base in ours.__bases__] == [
+        base.__name__ for base in theirs.__bases__
+    ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        trioserver.ConnectionLostError(104, "reset"),
+        trioserver.IncompleteReadError(b"part", "the rest"),
+        trioserver.LimitOverrunError("too long", 10, 11),
+        trioserver.RequestTimeoutError("slow"),
+        trioserver.ServerClosedError("closed"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_survive_a_journey(error: Exception) -> None:
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
+
+    assert type(copy) is type(error)
+    assert copy.args == error.args
+    assert str(copy) == str(error)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in trioserver.__all__ if name.endswith("Error")]
+)
+def test_every_error_is_a_server_error(name: str) -> None:
+    assert issubclass(getattr(trioserver, name), trioserver.ServerError)

@@ -1,0 +1,78 @@
+"""The public API as users write it: type-checked strictly, never run."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+
+import trio
+
+import trioserver
+
+
+class Store(trioserver.TCPServer):
+    """A server with state of its own, settings and hooks."""
+
+    allow_reuse_port = True
+    daemon_requests = True
+    max_concurrent_requests = 100
+    address_family = socket.AF_INET6
+    timeout = 5
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, StoreHandler)
+        self.values: dict[bytes, bytes] = {}
+
+    async def verify_request(
+        self, request: trioserver.Connection, client_address: tuple[str, int]
+    ) -> bool:
+        return client_address[0] == "127.0.0.1"
+
+    async def handle_error(
+        self, request: trioserver.Connection, client_address: tuple[str, int]
+    ) -> None:
+        raise  # noqa: PLE0704  # the idiom: the exception being handled
+
+
+class StoreHandler(trioserver.StreamRequestHandler):
+    """A handler that knows its server."""
+
+    server: Store
+    timeout = 10.0
+    wbufsize = -1
+
+    async def handle(self) -> None:
+        async for line in self.rfile:
+            key: bytes = line.strip()
+            written: int = await self.wfile.write(self.server.values.get(key, b"\n"))
+            await self.connection.send_all(b"%d\n" % written)
+
+
+async def handle(
+    request: trioserver.Connection, client_address: object, server: object
+) -> None:
+    """Handle a request as a plain function."""
+    data: bytes = await request.receive_some(1024)
+    await request.send_all(data)
+    await request.send_eof()
+    sock: socket.socket = request.socket
+    sock.fileno()
+
+
+async def main() -> None:
+    """Run servers in every way."""
+    server = trioserver.TCPServer(("localhost", 0), handle)
+    trioserver.TCPServer(("localhost", 0), partial(handle))
+    trioserver.TCPServer(("::1", 0, 0, 0), StoreHandler, bind_and_activate=False)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve)
+        await nursery.start(partial(server.serve, handler_nursery=nursery))
+        nursery.start_soon(server.serve_forever, 0.1)
+        await server.shutdown()
+        await server.server_close()
+    async with Store(("::1", 0)) as store:
+        in_flight: int = store.requests_in_flight + store.fileno()
+        await store.handle_request()
+        await StoreHandler(None, in_flight, store)
+    with server:
+        trio.run(server.serve)
