@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -16,14 +15,14 @@ CLEANUP_TIMEOUT: Final = 1.0
 _TRANSPARENT: Final = nullcontext()
 
 
+def time_left() -> float:
+    """Return the seconds until this task is cancelled: 0 if it is, inf if never."""
+    return max(0.0, trio.current_effective_deadline() - trio.current_time())
+
+
 def is_cancelled() -> bool:
     """Whether the next checkpoint of this task would raise `trio.Cancelled`."""
-    return trio.current_effective_deadline() <= trio.current_time()
-
-
-def is_hurried() -> bool:
-    """Whether a deadline hangs over this task, or it is cancelled already."""
-    return trio.current_effective_deadline() < math.inf
+    return time_left() == 0
 
 
 def cleanup_scope(timeout: float) -> AbstractContextManager[object]:

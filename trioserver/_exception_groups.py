@@ -39,7 +39,7 @@ def un_nested() -> Generator[None]:
         single = _single(group)
         if single is None:
             raise
-        _raise_unchanged(single)
+        raise_unchanged(single)
 
 
 def _single(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
@@ -67,8 +67,8 @@ def _is_group(
     return isinstance(error, BaseExceptionGroup)
 
 
-def _raise_unchanged(error: BaseException) -> NoReturn:
-    """Raise *error* with the context it had, not with the group as its context."""
+def raise_unchanged(error: BaseException) -> NoReturn:
+    """Raise *error* with the context that it has, not with what is being handled."""
     context = error.__context__
     try:
         raise error

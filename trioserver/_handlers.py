@@ -13,7 +13,8 @@ import trio
 
 from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope
 from trioserver._engine.hooks import ClientAddress, Request, Server, settled
-from trioserver._settings import check_setting
+from trioserver._exceptions import RequestTimeoutError
+from trioserver._settings import check_setting, check_settings
 from trioserver._streams.budget import Budget
 from trioserver._streams.reader import (
     MAX_LINE_BYTES,
@@ -57,13 +58,17 @@ class BaseRequestHandler:
         return self._run().__await__()
 
     async def _run(self) -> None:
-        timeout = getattr(self.server, "cleanup_timeout", CLEANUP_TIMEOUT)
         await settled(self.setup())
         try:
             await settled(self.handle())
         finally:
-            with cleanup_scope(timeout):
+            with cleanup_scope(self._cleanup_timeout):
                 await settled(self.finish())
+
+    @property
+    def _cleanup_timeout(self) -> float:
+        timeout: float = getattr(self.server, "cleanup_timeout", CLEANUP_TIMEOUT)
+        return timeout
 
     async def setup(self) -> None:
         """Prepare for `handle`. If it raises, `finish` is not called."""
@@ -75,8 +80,9 @@ class BaseRequestHandler:
         """Clean up after `handle`, whether it returned or raised.
 
         Cancellation:
-            In a request that was cancelled, it may take ``server.cleanup_timeout``
-            seconds.
+            In a request that was cancelled before, it may take
+            ``server.cleanup_timeout`` seconds. A cancellation that comes while it runs
+            is delivered as everywhere; what ``wfile`` holds is sent all the same.
         """
 
 
@@ -134,7 +140,11 @@ class StreamRequestHandler(BaseRequestHandler):
             budget=budget,
         )
         self.wfile = BufferedWriter(
-            self.connection, self.wbufsize, timeout=self.timeout, budget=budget
+            self.connection,
+            self.wbufsize,
+            timeout=self.timeout,
+            cleanup_timeout=self._cleanup_timeout,
+            budget=budget,
         )
 
     async def finish(self) -> None:
@@ -145,10 +155,10 @@ class StreamRequestHandler(BaseRequestHandler):
         """
         try:
             await self.wfile.aclose()
+        except RequestTimeoutError:
+            raise  # somebody is there, and did not get the reply
         except (OSError, trio.BrokenResourceError):
-            # The reply cannot arrive any more, and handle() has met the same error,
-            # unless it was content with what it read.
-            pass
+            pass  # nobody is there, which is no error of the handler's
         finally:
             self.rfile.close()
 
@@ -173,7 +183,10 @@ def check_handler(handler: object) -> None:
             f"from trioserver.{_base_name(handler)} and write 'async def handle'"
         )
         raise TypeError(message)
-    if issubclass(handler, BaseRequestHandler) and _is_plain(handler.handle):
+    if not issubclass(handler, BaseRequestHandler):
+        return
+    check_settings(handler)
+    if _is_plain(handler.handle):
         message = (
             f"{handler.__name__}.handle is a plain function, which cannot wait for "
             "anything: write 'async def handle'"

@@ -79,7 +79,9 @@ def _printable(text: str) -> str:
 
 def _escape_line(line: str) -> str:
     """Escape as `ascii()` does, without the quotes."""
-    return line.encode("unicode_escape").decode("ascii")
+    # Not with the codec of that name: its module is loaded when it is first used, and
+    # that may be to log that no descriptor is left.
+    return _printable(line.replace("\\", "\\\\"))
 
 
 def _cut(text: str, length: int) -> str:

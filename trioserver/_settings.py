@@ -57,6 +57,8 @@ _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "cleanup_timeout": _check_bounded_seconds,
     "linger_timeout": _check_bounded_seconds,
     "max_linger_bytes": _check_limit,
+    "max_line_bytes": _check_limit,
+    "max_read_bytes": _check_limit,
 }
 
 

@@ -37,6 +37,10 @@ async def test_is_done_with_a_client_who_leaves_in_the_middle_of_a_line() -> Non
 
 async def test_is_ended_by_an_interrupt() -> None:
     async with running(*SERVER) as program:
+        # It says where it listens before it serves; Ctrl-C is for when it does.
+        async with await program.connect() as client:
+            await client.send_all(b"hello\n")
+            await receive_all(client)
         exit_code = await program.interrupt()
 
     assert exit_code == -signal.SIGINT

@@ -58,9 +58,9 @@ async def test_a_request_may_be_no_resource_at_all() -> None:
 
     class Numbers(TCPServer):
         async def get_request(self) -> tuple[int, str]:
-            if not handled:
-                return 42, "nowhere"
-            await trio.sleep_forever()
+            if handled:
+                await trio.sleep_forever()
+            return 42, "nowhere"
 
     def handle(request: int, client_address: str, server: object) -> None:
         handled.append(request)

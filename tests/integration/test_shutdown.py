@@ -123,8 +123,9 @@ async def test_shutdown_from_another_thread(server: TCPServer) -> None:
 async def test_shutdown_from_get_request() -> None:
     class OneShot(TCPServer):
         async def get_request(self) -> tuple[object, object]:
-            await self.shutdown()
-            await trio.sleep_forever()  # the loop was cancelled before
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.shutdown)
+                return await super().get_request()
 
     with trio.fail_after(STUCK):
         await OneShot(LOOPBACK, UpperHandler).serve()

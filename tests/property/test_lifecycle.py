@@ -47,8 +47,7 @@ class Life(RuleBasedStateMachine):
     def serve(self) -> None:
         self.move(Move.SERVE)
 
-        # A shutdown before the first loop ends that one at once, and no other.
-        self.is_looping = self.has_served or not self.was_shut_down_early
+        self.is_looping = True
         self.has_served = True
 
     @rule()

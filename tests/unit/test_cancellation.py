@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import trio
 import trio.testing
 
-from trioserver._cancellation import cleanup_scope, is_cancelled, is_hurried
+from trioserver._cancellation import cleanup_scope, is_cancelled, time_left
 
 
-def state() -> tuple[bool, bool]:
-    return is_cancelled(), is_hurried()
-
-
-async def test_a_task_that_was_cancelled_is_cancelled_and_hurried() -> None:
+async def test_a_task_that_was_cancelled_has_no_time_left() -> None:
     async with trio.open_nursery() as nursery:
-        before = state()
+        before = (is_cancelled(), time_left())
         nursery.cancel_scope.cancel()
-        after = state()
+        after = (is_cancelled(), time_left())
 
-    assert before == (False, False)
-    assert after == (True, True)
+    assert before == (False, math.inf)
+    assert after == (True, 0)
 
 
-async def test_a_task_with_a_deadline_ahead_is_hurried_only() -> None:
+async def test_a_task_with_a_deadline_ahead_has_the_time_until_then(
+    mock_clock: trio.testing.MockClock,
+) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.cancel_scope.deadline = trio.current_time() + 1000
+        nursery.cancel_scope.deadline = 1000
 
-        assert state() == (False, True)
+        assert (is_cancelled(), time_left()) == (False, 1000)
 
 
 async def test_a_task_whose_deadline_has_passed_is_cancelled(
@@ -35,9 +35,9 @@ async def test_a_task_whose_deadline_has_passed_is_cancelled(
 ) -> None:
     async with trio.open_nursery() as nursery:
         nursery.cancel_scope.deadline = 5
-        mock_clock.jump(5)
+        mock_clock.jump(7)
 
-        assert state() == (True, True)
+        assert (is_cancelled(), time_left()) == (True, 0)
 
 
 async def test_a_shield_keeps_a_cancellation_away() -> None:
@@ -46,7 +46,7 @@ async def test_a_shield_keeps_a_cancellation_away() -> None:
         async with trio.open_nursery() as inner:
             inner.cancel_scope.shield = True
 
-            assert state() == (False, False)
+            assert (is_cancelled(), time_left()) == (False, math.inf)
 
 
 async def test_cleaning_up_a_cancelled_task_may_wait() -> None:

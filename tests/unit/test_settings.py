@@ -24,6 +24,8 @@ GOOD: dict[str, list[object]] = {
     "cleanup_timeout": [0, 1.0],
     "linger_timeout": [0, 2.0],
     "max_linger_bytes": [0, 1048576, math.inf],
+    "max_line_bytes": [0, 65536, math.inf],
+    "max_read_bytes": [0, 1048576, math.inf],
 }
 WRONG_TYPE: dict[str, list[object]] = {
     "timeout": ["30", True, [1], 1j],
@@ -33,6 +35,8 @@ WRONG_TYPE: dict[str, list[object]] = {
     "cleanup_timeout": [None, "1", False],
     "linger_timeout": [None, "1", False],
     "max_linger_bytes": [None, "1", False, 1.5],
+    "max_line_bytes": [None, "1", False, 1.5],
+    "max_read_bytes": [None, "1", False, 1.5],
 }
 OUT_OF_RANGE: dict[str, list[object]] = {
     "timeout": [-1, -0.1, NAN, -math.inf],
@@ -42,6 +46,8 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "cleanup_timeout": [-1, NAN, math.inf],
     "linger_timeout": [-1, NAN, math.inf],
     "max_linger_bytes": [-1],
+    "max_line_bytes": [-1],
+    "max_read_bytes": [-1],
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final, final
 
 import trio
@@ -26,17 +27,29 @@ MAX_PEER_FAILURES: Final = 100
 
 @final
 class AcceptFailures:
-    """The failures of one accept loop since its last success."""
+    """The failures to accept since the last success."""
 
-    __slots__ = ("_began", "_capacity", "_logged", "_peer", "_where")
+    __slots__ = (
+        "_address",
+        "_began",
+        "_capacity",
+        "_is_listening",
+        "_logged",
+        "_peer",
+    )
 
-    def __init__(self, where: str) -> None:
+    def __init__(
+        self, where: Callable[[], str], is_listening: Callable[[], bool]
+    ) -> None:
         """Count failures.
 
         Args:
             where: The listener's address, for messages.
+            is_listening: Whether the listener could still accept. An error that speaks
+                of a broken socket may be about the new one, in a ``get_request()``.
         """
-        self._where = where
+        self._address = where
+        self._is_listening = is_listening
         self._peer = 0
         self._capacity = 0
         self._began = 0.0
@@ -49,7 +62,7 @@ class AcceptFailures:
             ListenerBrokenError: If another try would fail as well.
         """
         failure = classify(error) if isinstance(error, OSError) else AcceptFailure.PEER
-        if failure is AcceptFailure.LISTENER:
+        if failure is AcceptFailure.LISTENER and not self._is_listening():
             raise self._broken(error) from error
         if failure is AcceptFailure.CAPACITY:
             return self._note_capacity(error)
@@ -66,6 +79,10 @@ class AcceptFailures:
                 f"and {self._capacity} failed tries",
             )
             self._capacity = 0
+
+    @property
+    def _where(self) -> str:
+        return self._address()
 
     def _note_peer(self, error: BaseException) -> float:
         self._peer += 1

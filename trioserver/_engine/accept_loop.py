@@ -9,6 +9,7 @@ import trio
 
 from trioserver._engine.accept_failures import AcceptFailures
 from trioserver._engine.admission import Admission, Slot
+from trioserver._engine.forceful_close import close_forcefully
 from trioserver._engine.hooks import ClientAddress, Request
 
 # Connections taken from a full queue before other tasks run. Each costs some 30 µs
@@ -81,11 +82,6 @@ async def accept_one(
         start(request, client_address, slot)
     except BaseException:
         slot.release()
-        await _refuse(request)
+        await close_forcefully(request)
         raise
     return None
-
-
-async def _refuse(request: Request) -> None:
-    if isinstance(request, trio.abc.AsyncResource):
-        await trio.aclose_forcefully(request)

@@ -30,6 +30,7 @@ async def start_queued(
     *,
     admission: Admission,
     failures: AcceptFailures,
+    max_wait: float,
 ) -> None:
     """Accept and start every request that waits in the queue.
 
@@ -42,8 +43,9 @@ async def start_queued(
         start: Takes ownership of it. Does not wait.
         admission: Where the slots come from.
         failures: Decides what follows a failure.
+        max_wait: Seconds to go on for, at the most.
     """
-    with trio.move_on_after(QUEUE_TIMEOUT):
+    with trio.move_on_after(min(QUEUE_TIMEOUT, max_wait)):
         for _ in range(MAX_QUEUED):
             if not has_queued():
                 return

@@ -7,29 +7,33 @@ from typing import Final
 
 import trio
 
-from trioserver._engine.hooks import ClientAddress
+from trioserver._engine.hooks import ClientAddress, Request
 from trioserver._exception_groups import leaves
 from trioserver._exceptions import (
+    ConnectionLostError,
     IncompleteReadError,
     LimitOverrunError,
     RequestTimeoutError,
 )
 from trioserver._log import describe, escape, log
+from trioserver._streams.connection import Connection
 
 # What a client can cause at will: one line, no traceback, or it could fill the disk.
 # The first row that fits decides.
 _LEVELS: Final[tuple[tuple[tuple[type[BaseException], ...], int], ...]] = (
     ((RequestTimeoutError, LimitOverrunError, IncompleteReadError), logging.INFO),
-    ((trio.BrokenResourceError, ConnectionError), logging.DEBUG),
+    ((ConnectionLostError,), logging.DEBUG),
 )
 
 
-def report_error(client_address: ClientAddress, error: BaseException | None) -> None:
-    """Log *error*, which a request from *client_address* has raised."""
+def report_error(
+    request: Request, client_address: ClientAddress, error: BaseException | None
+) -> None:
+    """Log *error*, which *request* from *client_address* has raised."""
     if error is None:
         return
     client = escape(client_address)
-    level = max(_level(leaf) for leaf in leaves(error))
+    level = max(_level(request, leaf) for leaf in leaves(error))
     if level < logging.ERROR:
         log(level, f"The request from {client} ended early: {describe(error)}")
     else:
@@ -40,7 +44,11 @@ def report_error(client_address: ClientAddress, error: BaseException | None) -> 
         )
 
 
-def _level(error: BaseException) -> int:
+def _level(request: Request, error: BaseException) -> int:
+    if type(error) is trio.BrokenResourceError and not isinstance(request, Connection):
+        # How other streams say it. Beside a `Connection` it is about something else,
+        # of the handler's own: a database that is down must be heard of.
+        return logging.DEBUG
     for kinds, level in _LEVELS:
         if isinstance(error, kinds):
             return level

@@ -19,7 +19,7 @@ class State(enum.Enum):
     """Made, and never served. Its socket may be listening already."""
 
     SHUT_DOWN_EARLY = "shut down before serving"
-    """As `NEW`, but the next accept loop ends at once."""
+    """As `NEW`, but the next accept loop ends before it accepts."""
 
     SERVING = "serving"
     """An accept loop runs."""
@@ -54,7 +54,7 @@ MOVES: Final[dict[tuple[State, Move], State]] = {
     (State.NEW, Move.SERVE): State.SERVING,
     (State.NEW, Move.SHUTDOWN): State.SHUT_DOWN_EARLY,
     (State.NEW, Move.CLOSE): State.CLOSED,
-    (State.SHUT_DOWN_EARLY, Move.SERVE): State.STOPPED,
+    (State.SHUT_DOWN_EARLY, Move.SERVE): State.SERVING,
     (State.SHUT_DOWN_EARLY, Move.SHUTDOWN): State.SHUT_DOWN_EARLY,
     (State.SHUT_DOWN_EARLY, Move.CLOSE): State.CLOSED,
     (State.SERVING, Move.SHUTDOWN): State.SERVING,

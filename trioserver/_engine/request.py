@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import NoReturn
+
 import trio
 
 from trioserver._cancellation import cleanup_scope
 from trioserver._engine.admission import Slot
+from trioserver._engine.forceful_close import close_forcefully
 from trioserver._engine.hooks import ClientAddress, Request, ServerHooks, settled
-from trioserver._exception_groups import split_errors
+from trioserver._exception_groups import raise_unchanged, split_errors
 
 
 # Ctrl-C may not strike between a request's failure and its closing; while the
@@ -29,28 +33,40 @@ async def run_request(
         slot: Waited for first, unless it is taken already. Released at the end.
 
     Raises:
-        BaseException: What is no `Exception`, and what ``handle_error()`` raises.
+        BaseException: What is no `Exception`, and what ``handle_error()`` raises; a
+            group, if there is more than one.
     """
     try:
-        if not slot.is_taken:
-            await slot.take()
-        verified = await _verify(hooks, request, client_address)
-        if verified:
+        admitted = slot.is_taken or await slot.take()
+        if admitted and await _verify(hooks, request, client_address):
             await _process(hooks, request, client_address)
-    except BaseException as error:  # split, and the rest raised
-        try:
-            await _report(hooks, request, client_address, error)
-        except BaseException:
-            # It ends the server: whoever waits for that need not wait for the client.
-            with trio.move_on_after(hooks.cleanup_timeout):
-                await _close(hooks, request, client_address)
-            raise
-        await _close(hooks, request, client_address)
-    else:
-        if not verified:
-            await _close(hooks, request, client_address)
+        else:
+            await _shut_down(hooks, request)
+    except BaseException as error:  # it is split, and what is not ours is raised
+        await _end_badly(hooks, request, client_address, error)
     finally:
         slot.release()
+
+
+async def _end_badly(
+    hooks: ServerHooks,
+    request: Request,
+    client_address: ClientAddress,
+    error: BaseException,
+) -> None:
+    """Report *error*, close the request, and raise what must go on."""
+    escaping = await _report(hooks, request, client_address, error)
+    # What ends the server does not wait for the client.
+    patience = hooks.cleanup_timeout if escaping else math.inf
+    try:
+        with trio.move_on_after(patience):
+            await _shut_down(hooks, request)
+    except BaseException as failure:  # as above
+        escaping += await _report(hooks, request, client_address, failure)
+    finally:
+        await close_forcefully(request)
+    if escaping:
+        _raise_all(escaping)
 
 
 async def _report(
@@ -58,41 +74,42 @@ async def _report(
     request: Request,
     client_address: ClientAddress,
     error: BaseException,
-) -> None:
-    """Let the server handle what is an `Exception`, and raise the rest.
+) -> list[BaseException]:
+    """Let the server handle what is an `Exception`. Return what must go on.
 
     The hook runs where the exception is being handled, so that a bare ``raise`` and
     ``sys.exc_info()`` work in it.
     """
     ours, rest = split_errors(error)
-    if ours is error:
-        await _handle_error(hooks, request, client_address)
-    elif ours is not None:
-        try:
-            raise ours  # noqa: TRY301  # the hook must run inside an "except"
-        except Exception:
-            await _handle_error(hooks, request, client_address)
-    if rest is not None:
-        raise rest
-
-
-async def _close(
-    hooks: ServerHooks, request: Request, client_address: ClientAddress
-) -> None:
-    """Shut the request down, and make sure of it."""
+    escaping = [] if rest is None else [rest]
     try:
-        await _shut_down(hooks, request)
+        if ours is error:
+            await _handle_error(hooks, request, client_address)
+        elif ours is not None:
+            await _handle_part(hooks, request, client_address, ours)
+    except BaseException as raised:  # what the hook raises must go on, too
+        escaping.append(raised)
+    return escaping
+
+
+async def _handle_part(
+    hooks: ServerHooks,
+    request: Request,
+    client_address: ClientAddress,
+    ours: Exception,
+) -> None:
+    """Let the server handle the part of a group that it may."""
+    try:
+        raise ours  # noqa: TRY301  # the hook must run inside an "except"
     except Exception:
         await _handle_error(hooks, request, client_address)
-    finally:
-        await _close_forcefully(request)
 
 
-async def _close_forcefully(request: Request) -> None:
-    if isinstance(request, trio.abc.AsyncResource):
-        with trio.CancelScope(shield=True) as scope:
-            scope.cancel()
-            await request.aclose()
+def _raise_all(errors: list[BaseException]) -> NoReturn:
+    if len(errors) == 1:
+        raise_unchanged(errors[0])
+    message = "a request ended in more than one way"
+    raise BaseExceptionGroup(message, errors)
 
 
 @trio.lowlevel.disable_ki_protection

@@ -7,10 +7,13 @@ outer one, or of the caller's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from typing import final
+from contextvars import Context, ContextVar, copy_context
+from typing import Final, final
 
+import attrs
 import trio
 
 from trioserver._engine.admission import Slot
@@ -20,23 +23,38 @@ from trioserver._exception_groups import un_nested
 from trioserver._exceptions import AlreadyServingError
 
 
+@attrs.frozen(eq=False)
+class InFlight:
+    """One request that is running."""
+
+    request: Request
+    client_address: ClientAddress
+    slot: Slot
+    outer: InFlight | None = None
+    """The request whose handler is handling this one, if there is such."""
+
+
+# The request that a task works for. The tasks that a handler starts inherit it.
+_current: Final[ContextVar[InFlight | None]] = ContextVar("_current", default=None)
+
+
 @final
 class RequestsInFlight:
     """Runs requests, and knows which of them are still running."""
 
     __slots__ = (
+        "_closed",
         "_closing",
-        "_count",
+        "_context",
         "_hooks",
-        "_is_entered",
-        "_is_opened",
         "_leaving",
+        "_live",
         "_lot",
         "_nursery",
         "_on_end",
         "_scopes",
-        "_tasks",
         "is_cancelled",
+        "is_entered",
     )
 
     def __init__(self, hooks: ServerHooks, on_end: Callable[[], None]) -> None:
@@ -49,27 +67,24 @@ class RequestsInFlight:
         """
         self.is_cancelled = False
         """Whether `cancel` was called since `open`."""
+        self.is_entered = False
+        """Whether a block of `open` runs, from its very beginning to its very end."""
         self._hooks = hooks
         self._on_end = on_end
         self._nursery: trio.Nursery | None = None
+        self._context = Context()
         self._closing = trio.Event()
-        self._is_opened = False
-        self._is_entered = False
-        self._count = 0
-        self._tasks: set[trio.lowlevel.Task] = set()
-        # Requests whose handlers themselves wait for the others.
-        self._leaving: set[trio.lowlevel.Task] = set()
+        self._closed = trio.Event()
+        self._closed.set()
+        self._live: set[InFlight] = set()
+        # Requests that themselves wait for the others, and how often they do.
+        self._leaving: Counter[InFlight] = Counter()
         # Requests that run in their callers' tasks.
         self._scopes: set[trio.CancelScope] = set()
         self._lot = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
-        return self._count
-
-    @property
-    def is_entered(self) -> bool:
-        """Whether a block of `open` runs, even one that was cancelled."""
-        return self._is_entered
+        return len(self._live)
 
     @property
     def is_open(self) -> bool:
@@ -78,7 +93,9 @@ class RequestsInFlight:
 
     # The nursery
 
+    # Ctrl-C may not strike between two halves of a nursery.
     @asynccontextmanager
+    @trio.lowlevel.enable_ki_protection
     async def open(
         self, handler_nursery: trio.Nursery | None = None
     ) -> AsyncGenerator[None]:
@@ -88,13 +105,16 @@ class RequestsInFlight:
             handler_nursery: Where they live. They may outlive the block there. By
                 default, the end of the block waits for them.
 
+        Raises:
+            AlreadyServingError: If another block has not ended.
+
         Cancellation:
             Without a *handler_nursery*, cancels the requests. Otherwise they go on
             until that nursery is cancelled, or `cancel` is called.
         """
         self.check_can_open()
-        self._is_opened = True
-        self.is_cancelled = False
+        self.is_entered, self.is_cancelled = True, False
+        self._closing, self._closed = trio.Event(), trio.Event()
         try:
             if handler_nursery is not None:
                 with await self._begin(handler_nursery):
@@ -105,31 +125,38 @@ class RequestsInFlight:
                         with await self._begin(nursery):
                             yield
         finally:
-            self._is_opened = False
-            self._is_entered = False
+            self.is_entered = False
+            self._closed.set()
 
     def check_can_open(self) -> None:
         """Raise what `open` would raise, if it would refuse."""
-        if self._is_opened:
+        if self.is_entered:
             message = (
                 "this server was entered already, or is serving; inside 'async with' "
                 "await serve_forever()"
             )
             raise AlreadyServingError(message)
 
+    async def wait_closed(self) -> None:
+        """Wait until no block of `open` runs."""
+        await self._closed.wait()
+
     async def _begin(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
-        self._closing = trio.Event()
+        # Requests inherit the context of whoever opened this, not of the handler that
+        # happens to close the server and so accepts the last ones.
+        self._context = copy_context()
         await nursery.start(self._host)
-        self._is_entered = True
         return self._ending()
 
     @contextmanager
+    @trio.lowlevel.enable_ki_protection
     def _ending(self) -> Generator[None]:
         try:
             yield
         finally:
             self._closing.set()
 
+    @trio.lowlevel.enable_ki_protection
     async def _host(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Hold the requests, until the block has ended and they have too."""
         closing = self._closing
@@ -159,31 +186,39 @@ class RequestsInFlight:
         if self._nursery is None or self._closing.is_set():
             message = "no request can be started: the server is stopping"
             raise trio.ClosedResourceError(message)
-        self._nursery.start_soon(self._run, request, client_address, slot)
-        self._count += 1
+        in_flight = InFlight(request, client_address, slot)
+        self._context.run(self._nursery.start_soon, self._run, in_flight)
+        self._live.add(in_flight)
 
+    @trio.lowlevel.enable_ki_protection
     async def run_here(
         self, request: Request, client_address: ClientAddress, slot: Slot
     ) -> None:
         """Run a request in the caller's task, and return when it has ended."""
+        outer = _current.get()
+        in_flight = InFlight(request, client_address, slot, outer)
         with trio.CancelScope() as scope:
             self._scopes.add(scope)
-            self._count += 1
+            self._live.add(in_flight)
             try:
-                await self._run(request, client_address, slot)
+                await self._run(in_flight)
             finally:
                 self._scopes.discard(scope)
+                _current.set(outer)
 
-    async def _run(
-        self, request: Request, client_address: ClientAddress, slot: Slot
-    ) -> None:
-        task = trio.lowlevel.current_task()
-        self._tasks.add(task)
+    @trio.lowlevel.enable_ki_protection
+    async def _run(self, in_flight: InFlight) -> None:
+        _current.set(in_flight)
         try:
-            await run_request(self._hooks, request, client_address, slot)
+            await run_request(
+                self._hooks,
+                in_flight.request,
+                in_flight.client_address,
+                in_flight.slot,
+            )
         finally:
-            self._tasks.discard(task)
-            self._count -= 1
+            self._live.discard(in_flight)
+            del self._leaving[in_flight]
             self._lot.unpark_all()
 
     # Ending them
@@ -194,14 +229,15 @@ class RequestsInFlight:
         A request whose handler calls this, and one that waits here too, is not
         waited for: it could never end.
         """
-        own = self._own_requests()
-        self._leaving |= own
+        own = self._live.intersection(_chain(_current.get()))
+        self._leaving.update(own)
         self._lot.unpark_all()
         try:
-            while self._count > len(self._leaving):
+            while len(self._live) > len(self._leaving):
                 await self._lot.park()
         finally:
-            self._leaving -= own
+            for in_flight in own & self._leaving.keys():
+                self._stay(in_flight)
 
     def cancel(self) -> None:
         """Cancel every request that is running. None can be started any more."""
@@ -212,14 +248,15 @@ class RequestsInFlight:
         for scope in self._scopes:
             scope.cancel()
 
-    def _own_requests(self) -> set[trio.lowlevel.Task]:
-        """Return the requests that the calling task works for."""
-        return self._tasks.intersection(_ancestors(trio.lowlevel.current_task()))
+    def _stay(self, in_flight: InFlight) -> None:
+        """Count one wait of *in_flight* less; after the last one, it is waited for."""
+        self._leaving[in_flight] -= 1
+        if not self._leaving[in_flight]:
+            del self._leaving[in_flight]
 
 
-def _ancestors(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
-    """Yield *task*, the task that owns it, and so on up to the root."""
-    yield task
-    while task.parent_nursery is not None:
-        task = task.parent_nursery.parent_task
-        yield task
+def _chain(in_flight: InFlight | None) -> Iterator[InFlight]:
+    """Yield *in_flight*, the request that handles it, and so on."""
+    while in_flight is not None:
+        yield in_flight
+        in_flight = in_flight.outer

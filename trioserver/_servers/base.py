@@ -23,6 +23,7 @@ from trioserver._engine.hooks import ClientAddress, Request, Server, settled
 from trioserver._engine.requests_in_flight import RequestsInFlight
 from trioserver._engine.service_loop import accept_beside
 from trioserver._engine.serving import Serving
+from trioserver._exceptions import AlreadyServingError
 from trioserver._handlers import check_handler
 from trioserver._settings import check_seconds, check_setting, check_settings
 from trioserver._sockets.addresses import format_address
@@ -101,8 +102,11 @@ class BaseServer:
         self.RequestHandlerClass = RequestHandlerClass
         self._admission = Admission(self.max_concurrent_requests)
         self._serving = Serving()
-        self._requests = RequestsInFlight(self, self._serving.request_stop)
+        self._requests = RequestsInFlight(self, self._serving.cancel)
+        self._failures = AcceptFailures(self._where, self._is_listening)
         self._closing = trio.Lock()
+        self._is_entered = False
+        self._is_waiting = False
         self._entry: AbstractAsyncContextManager[Self] | None = None
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -127,6 +131,7 @@ class BaseServer:
 
     # For the caller: serving
 
+    @trio.lowlevel.enable_ki_protection
     async def serve(
         self,
         *,
@@ -158,6 +163,7 @@ class BaseServer:
         async with self._entered(handler_nursery):
             await self.serve_forever(task_status=task_status)
 
+    @trio.lowlevel.enable_ki_protection
     async def serve_forever(
         self,
         poll_interval: float = 0.5,
@@ -186,15 +192,18 @@ class BaseServer:
             Ends the accept loop; outside ``async with server:``, cancels the requests.
         """
         check_seconds("poll_interval", poll_interval)
-        self._serving.check_can_serve()
+        self._check_not_waiting()
         accept = partial(self._accept, poll_interval)
         started = partial(task_status.started, self)
-        if self._requests.is_entered:
-            await self._serving.run(accept, started)
-            return
-        async with self._requests.open():
-            await self._serving.run(accept, started)
-            await self._drain()
+        with self._serving.cycle() as cycle:
+            if self._is_entered:
+                await cycle.run(accept, started)
+                return
+            # The requests of a cycle before may still be ending.
+            await cycle.until_stopped(self._requests.wait_closed)
+            async with self._requests.open():
+                await cycle.run(accept, started)
+                await self._drain()
 
     @trio.lowlevel.enable_ki_protection
     async def handle_request(self) -> None:
@@ -212,17 +221,22 @@ class BaseServer:
             Nothing was accepted, or the request is cancelled.
         """
         self._serving.check_can_serve()
-        accepted = await accept_single(
-            self._get_request,
-            self._admission.slot(),
-            self._failures(),
-            max_wait=self.timeout,
-        )
+        self._check_not_waiting()
+        self._is_waiting = True
+        try:
+            accepted = await accept_single(
+                self._get_request,
+                self._admission.slot(),
+                self._failures,
+                max_wait=self.timeout,
+            )
+        finally:
+            self._is_waiting = False
         for request in accepted.requests:
             await self._requests.run_here(*request)
         if accepted.timed_out:
             await settled(self.handle_timeout())
-        elif accepted.pause:
+        elif accepted.pause is not None:
             await trio.sleep(accepted.pause)
 
     # For the caller: stopping
@@ -237,6 +251,7 @@ class BaseServer:
         """
         await self._serving.stop()
 
+    @trio.lowlevel.enable_ki_protection
     async def server_close(self) -> None:
         """Close the server for good; it may be serving.
 
@@ -250,21 +265,22 @@ class BaseServer:
         Cancellation:
             The socket is closed. Requests go on in the nursery that owns them.
         """
-        try:
-            async with self._closing:
+        async with self._closing_alone() as is_alone:
+            if is_alone:
                 await self._serving.stop()
-                if self._serves_queued():
-                    await self._start_queued()
-                self._close_at_once()
-        finally:
-            self._close_at_once()
+                await self._serve_queued()
+        self._admission.close()
         await self._drain()
 
+    @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
         """Open the nursery that the requests live in."""
-        self._entry = self._entered()
-        return await self._entry.__aenter__()
+        entry = self._entered()
+        server = await entry.__aenter__()
+        self._entry = entry
+        return server
 
+    @trio.lowlevel.enable_ki_protection
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
@@ -346,7 +362,7 @@ class BaseServer:
         ERROR with the traceback, an INFO for what the client did wrong, a DEBUG for a
         client that has vanished.
         """
-        report_error(client_address, sys.exception())
+        report_error(request, client_address, sys.exception())
 
     async def handle_timeout(self) -> None:
         """Do something when `handle_request` has waited in vain for `timeout`."""
@@ -357,6 +373,7 @@ class BaseServer:
     # Inside
 
     @asynccontextmanager
+    @trio.lowlevel.enable_ki_protection
     async def _entered(
         self, handler_nursery: trio.Nursery | None = None
     ) -> AsyncGenerator[Self]:
@@ -365,17 +382,44 @@ class BaseServer:
         self._requests.check_can_open()
         try:
             async with self._requests.open(handler_nursery):
+                self._is_entered = True
                 try:
                     yield self
-                    await settled(self.server_close())
                 except BaseException:
                     # Cancelled from outside, or by an error: now means now.
                     self._requests.cancel()
                     with trio.move_on_after(self.cleanup_timeout, shield=True):
                         await settled(self.server_close())
                     raise
+                await self._close_or_cancel()
+        finally:
+            self._is_entered = False
+            self._close_at_once()
+
+    async def _close_or_cancel(self) -> None:
+        """Close the server; if that is cancelled or fails, cancel the requests."""
+        try:
+            await settled(self.server_close())
+        except BaseException:
+            self._requests.cancel()
+            raise
+
+    @asynccontextmanager
+    @trio.lowlevel.enable_ki_protection
+    async def _closing_alone(self) -> AsyncGenerator[bool]:
+        """Close the socket at the end of the block. Yield False if another task did."""
+        try:
+            # Nobody else: then it happens even in a task that is cancelled.
+            self._closing.acquire_nowait()
+        except trio.WouldBlock:
+            async with self._closing:
+                yield False
+            return
+        try:
+            yield True
         finally:
             self._close_at_once()
+            self._closing.release()
 
     async def _accept(self, poll_interval: float) -> None:
         """Accept requests, and call `service_actions` beside if it is overridden."""
@@ -386,7 +430,7 @@ class BaseServer:
             self._get_request,
             self._requests.start,
             self._admission,
-            self._failures(),
+            self._failures,
         )
         original = BaseServer.service_actions
         if getattr(self.service_actions, "__func__", None) is original:
@@ -397,20 +441,42 @@ class BaseServer:
     async def _get_request(self) -> tuple[Request, ClientAddress]:
         return await settled(self.get_request())
 
-    def _failures(self) -> AcceptFailures:
-        return AcceptFailures(format_address(self.server_address))
+    def _where(self) -> str:
+        return format_address(self.server_address)
+
+    def _is_listening(self) -> bool:
+        """Whether the listener is sound, whatever an error says."""
+        return False
+
+    def _check_not_waiting(self) -> None:
+        if self._is_waiting:
+            message = "handle_request() is waiting already: one at a time"
+            raise AlreadyServingError(message)
 
     def _check_handler(self, handler: object) -> None:
         """Refuse a handler that this server could not run."""
         check_handler(handler)
 
-    def _serves_queued(self) -> bool:
-        """Whether clients in the listen queue are to be served before closing."""
-        return (
-            self._serving.has_served
-            and self._requests.is_open
-            and not self.daemon_requests
-        )
+    async def _serve_queued(self) -> None:
+        """Start the requests in the listen queue, if that is what closing means."""
+        if (
+            not self._serving.has_served
+            or self.daemon_requests
+            or self._requests.is_cancelled
+            or not self._admission.is_open
+        ):
+            return
+        if self._requests.is_open:
+            await self._start_queued()
+        elif not self._requests.is_entered:
+            await self._serve_queued_alone()
+
+    async def _serve_queued_alone(self) -> None:
+        """Serve the requests in the listen queue after a `serve_forever` has ended."""
+        async with self._requests.open():
+            await self._start_queued()
+            self._close_at_once()
+            await self._drain()
 
     async def _start_queued(self) -> None:
         """Accept what waits in the listen queue, if there is one."""
@@ -420,4 +486,4 @@ class BaseServer:
         self._serving.close()
 
     async def _drain(self) -> None:
-        await drain(self._requests, self, format_address(self.server_address))
+        await drain(self._requests, self, self._where())

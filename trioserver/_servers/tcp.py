@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket as stdlib_socket
+import weakref
 from functools import partial
 
 import trio
@@ -83,16 +85,17 @@ class TCPServer(BaseServer):
         super().__init__(server_address, RequestHandlerClass)
         self.address_family = infer_family(self.address_family, server_address)
         check_address(self.address_family, server_address)
-        self.socket = make_socket(self.address_family, self.socket_type)
-        self._own_socket = self.socket
-        if bind_and_activate:
-            try:
+        sock = make_socket(self.address_family, self.socket_type)
+        try:
+            self.socket = sock
+            self._made_here = (weakref.ref(sock), os.getpid())
+            if bind_and_activate:
                 self.server_bind()
                 self.server_activate()
-            except BaseException:
-                # Not through server_close(): a subclass's own is not ready for it.
-                self.socket.close()
-                raise
+        except BaseException:
+            # Not through server_close(): a subclass's own is not ready for it.
+            sock.close()
+            raise
 
     # For subclasses
 
@@ -119,8 +122,7 @@ class TCPServer(BaseServer):
             Nothing was accepted.
         """
         if self.socket.gettimeout() != 0:
-            # Somebody's own socket: it must not block all the other tasks.
-            self.socket.setblocking(False)
+            self._adopt_listener()
         sock, address = await accept(self.socket)
         try:
             return Connection(sock), address
@@ -141,13 +143,19 @@ class TCPServer(BaseServer):
         Cancellation:
             The connection is closed.
         """
+        if not isinstance(request, Connection):
+            # Others have their own way to say good-bye, a TLS stream for one, and may
+            # wait for their peers; cancelled, they close all the same.
+            with trio.move_on_after(self.linger_timeout):
+                await settled(self.close_request(request))
+            return
         try:
-            if isinstance(request, Connection):
-                await half_close_and_linger(
-                    request,
-                    linger_timeout=self.linger_timeout,
-                    max_bytes=self.max_linger_bytes,
-                )
+            await half_close_and_linger(
+                request,
+                linger_timeout=self.linger_timeout,
+                max_bytes=self.max_linger_bytes,
+                in_demand=self._admission.is_full,
+            )
         finally:
             await settled(self.close_request(request))
 
@@ -159,8 +167,8 @@ class TCPServer(BaseServer):
     # Inside
 
     async def _start_queued(self) -> None:
-        if self.socket is not self._own_socket:
-            # Taken from elsewhere, and perhaps shared: its queue lives on with others.
+        if not self._owns_listener():
+            # Shared, perhaps: its queue lives on with others.
             return
         try:
             # Nobody else gets in; those who are in can still be accepted.
@@ -173,13 +181,42 @@ class TCPServer(BaseServer):
             self._get_request,
             self._requests.start,
             admission=self._admission,
-            failures=self._failures(),
+            failures=self._failures,
+            max_wait=self.drain_timeout,
         )
 
+    def _owns_listener(self) -> bool:
+        """Whether this process made the socket, and so nobody else listens on it.
+
+        One that was put here comes from elsewhere, from systemd for example, and one
+        that was made before a fork is the parent's as well.
+        """
+        made_here, pid = self._made_here
+        return made_here() is self.socket and pid == os.getpid()
+
+    def _adopt_listener(self) -> None:
+        """Make a socket that somebody put here fit for many tasks."""
+        if hasattr(self.socket, "do_handshake"):
+            message = (
+                "a listening socket that is wrapped for TLS would do each handshake "
+                "while all other clients wait: leave it plain, and let get_request() "
+                "wrap each connection in a trio.SSLStream"
+            )
+            raise TypeError(message)
+        self.socket.setblocking(False)
+
+    def _is_listening(self) -> bool:
+        try:
+            option = stdlib_socket.SO_ACCEPTCONN
+            return bool(self.socket.getsockopt(stdlib_socket.SOL_SOCKET, option))
+        except OSError:
+            return False
+
     def _close_at_once(self) -> None:
+        # First, so that the accept loop ends by being cancelled, and not by an error.
+        super()._close_at_once()
         if self.socket.fileno() != -1:
             if trio.lowlevel.in_trio_run():
-                # Wake the accept loop before the descriptor's number is free.
+                # Wake who else waits, before the descriptor's number is free.
                 trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
-        super()._close_at_once()

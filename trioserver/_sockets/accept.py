@@ -79,6 +79,8 @@ _Selector: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 def has_queued(listener: socket.socket) -> bool:
     """Whether a connection waits to be accepted from *listener*."""
+    if listener.fileno() == -1:
+        return False
     with _Selector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         return bool(selector.select(0))

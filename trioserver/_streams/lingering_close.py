@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import trio
 
-from trioserver._cancellation import is_hurried
+from trioserver._cancellation import time_left
 from trioserver._streams.budget import Budget
 from trioserver._streams.connection import RECEIVE_BYTES, Connection
 from trioserver._streams.delivery import is_delivered
@@ -42,22 +42,26 @@ async def half_close_and_linger(
     *,
     linger_timeout: float = LINGER_TIMEOUT,
     max_bytes: float = MAX_LINGER_BYTES,
+    in_demand: bool = False,
 ) -> None:
     """Send an end-of-file, then discard input until the peer sends its own.
 
-    In a task that is hurried by a deadline it also ends, where the system can tell,
-    as soon as the peer has acknowledged all of the reply.
+    In a task that has less time left than that, or where others wait for its place, it
+    also ends as soon as the peer has acknowledged all of the reply, where the system
+    can tell. A peer that still sends then is reset, but has what it was sent.
 
     Args:
         connection: Stays open; the caller closes it.
         linger_timeout: Seconds to wait for the peer.
         max_bytes: Bytes to discard before giving up.
+        in_demand: Whether others wait for the place of this connection.
 
     Cancellation:
         Lingering ends. The caller can call again, under a deadline.
     """
+    is_hurried = in_demand or time_left() < linger_timeout
     discarded = _Bin(connection, max_bytes)
-    discard = discarded.fill_until_delivered if is_hurried() else discarded.fill
+    discard = discarded.fill_until_delivered if is_hurried else discarded.fill
     try:
         connection.half_close()
         with trio.move_on_after(linger_timeout):

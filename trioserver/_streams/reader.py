@@ -148,8 +148,9 @@ class BufferedReader:
             message = "the separator must have at least one byte"
             raise ValueError(message)
         await self._begin()
-        remedy = "raise max_line_bytes" if limit is None else "give a higher limit"
-        limit = self.max_line_bytes if limit is None else limit
+        remedy = "give a higher limit"
+        if limit is None or limit < 0:
+            limit, remedy = self.max_line_bytes, "raise max_line_bytes"
         end = await self._find(separator, limit, enough=limit + 1)
         if end is not None:
             return self._take(end)

@@ -7,12 +7,7 @@ from typing import Final, final
 
 import trio
 
-from trioserver._cancellation import (
-    CLEANUP_TIMEOUT,
-    cleanup_scope,
-    is_cancelled,
-    is_hurried,
-)
+from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope, time_left
 from trioserver._streams.budget import Budget
 from trioserver._streams.connection import Connection
 from trioserver._streams.timeouts import operation_timeout
@@ -41,6 +36,7 @@ class BufferedWriter:
         "_budget",
         "_buffer",
         "_buffer_bytes",
+        "_cleanup_timeout",
         "_closed",
         "_sending",
         "_sink",
@@ -53,6 +49,7 @@ class BufferedWriter:
         buffer_size: int = 0,
         *,
         timeout: float | None = None,
+        cleanup_timeout: float = CLEANUP_TIMEOUT,
         budget: Budget | None = None,
     ) -> None:
         """Write to *stream*, which the caller goes on owning.
@@ -62,11 +59,13 @@ class BufferedWriter:
             buffer_size: Bytes to gather before they are sent; 0 sends at once, -1
                 gathers 8 KiB.
             timeout: Seconds that sending one write may take. None: for ever.
+            cleanup_timeout: Seconds that `aclose` goes on after a cancellation.
             budget: Shared with the reader, so that both together yield in time.
         """
         self._sink = stream if isinstance(stream, Connection) else _AnySink(stream)
         self._buffer_bytes = DEFAULT_BUFFER_BYTES if buffer_size < 0 else buffer_size
         self._timeout = timeout
+        self._cleanup_timeout = cleanup_timeout
         self._budget = budget or Budget()
         self._buffer = bytearray()
         self._sending = False
@@ -121,17 +120,17 @@ class BufferedWriter:
         """Send what the buffer holds, then `close`. The stream stays open.
 
         Cancellation:
-            What is left is sent all the same, for at most a second; but a deadline that
-            hung over the task from the beginning is a deadline.
+            What is left is sent all the same, for at most the *cleanup_timeout*; but a
+            deadline that was as near as that from the beginning is the end.
         """
         if self._closed:
             return
-        has_deadline = is_hurried() and not is_cancelled()
+        has_deadline = 0 < time_left() <= self._cleanup_timeout
         try:
             await self.flush()
         except trio.Cancelled:
             if not has_deadline:
-                with cleanup_scope(CLEANUP_TIMEOUT):
+                with cleanup_scope(self._cleanup_timeout):
                     await self.flush()
             raise
         finally:

@@ -67,6 +67,10 @@ class Accepted:
         self.slots.append(slot)
 
 
+def failures_of(where: str, *, is_listening: bool = False) -> AcceptFailures:
+    return AcceptFailures(lambda: where, lambda: is_listening)
+
+
 async def accept_all(*outcomes: str | BaseException) -> Accepted:
     accepted = Accepted(deque(outcomes))
     with pytest.raises(trio.ClosedResourceError):
@@ -74,7 +78,7 @@ async def accept_all(*outcomes: str | BaseException) -> Accepted:
             accepted.get_request,
             accepted.start,
             accepted.admission,
-            AcceptFailures("127.0.0.1:80"),
+            failures_of("127.0.0.1:80"),
         )
     return accepted
 
@@ -177,7 +181,7 @@ async def test_releases_the_slot_of_a_request_that_did_not_come() -> None:
             accepted.get_request,
             accepted.start,
             accepted.admission,
-            AcceptFailures("here"),
+            failures_of("here"),
         )
 
     with trio.fail_after(1):
@@ -196,7 +200,7 @@ async def test_closes_a_request_that_cannot_be_started() -> None:
         raise trio.ClosedResourceError
 
     with pytest.raises(trio.ClosedResourceError):
-        await accept_forever(get_request, start, admission, AcceptFailures("here"))
+        await accept_forever(get_request, start, admission, failures_of("here"))
 
     assert await peer.receive_some() == b""
     with trio.fail_after(1):
@@ -212,7 +216,7 @@ async def test_gives_up_what_cannot_be_closed_when_it_cannot_be_started() -> Non
         raise LookupError
 
     with pytest.raises(LookupError):
-        await accept_forever(get_request, start, Admission(1), AcceptFailures("here"))
+        await accept_forever(get_request, start, Admission(1), failures_of("here"))
 
 
 async def test_a_limit_lowered_while_waiting_makes_the_next_request_wait() -> None:
@@ -229,10 +233,16 @@ async def test_a_limit_lowered_while_waiting_makes_the_next_request_wait() -> No
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(
-            accept_forever, get_request, start, admission, AcceptFailures("here")
+            accept_forever, get_request, start, admission, failures_of("here")
         )
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
 
     (slot,) = slots
     assert not slot.is_taken
+
+
+async def test_an_error_that_blames_a_sound_listener_is_about_the_peer() -> None:
+    failures = failures_of("here", is_listening=True)
+
+    assert failures.pause_after(OSError(errno.EINVAL, "setsockopt")) == 0

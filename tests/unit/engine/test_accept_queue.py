@@ -30,7 +30,8 @@ async def test_a_queue_that_never_ends_is_left_in_the_end(
         get_request,
         start,
         admission=Admission(math.inf),
-        failures=AcceptFailures("here"),
+        max_wait=math.inf,
+        failures=AcceptFailures(lambda: "here", lambda: False),
     )
 
     assert started == ["request"] * 3

@@ -178,10 +178,10 @@ async def test_closing_takes_no_longer_than_a_deadline_that_was_known(
         writer = BufferedWriter(connection, 8)
         await writer.write(b"held")
         async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.deadline = 5
+            nursery.cancel_scope.deadline = CLEANUP_TIMEOUT
             nursery.start_soon(writer.aclose)
             await trio.testing.wait_all_tasks_blocked()
-            mock_clock.jump(5)
+            mock_clock.jump(CLEANUP_TIMEOUT)
 
     # With a second more, the clock would stand still here, and the test with it.
     assert writer.closed
