@@ -21,9 +21,12 @@ def split_errors(
     """
     if isinstance(error, Exception):
         return error, None
-    if _is_group(error):
-        return error.split(Exception)
-    return None, error
+    if not _is_group(error):
+        return None, error
+    ours, rest = error.split(Exception)
+    if ours is not None and len(ours.exceptions) == 1:
+        return ours.exceptions[0], rest
+    return ours, rest
 
 
 @contextmanager

@@ -61,9 +61,27 @@ class BaseRequestHandler:
         await settled(self.setup())
         try:
             await settled(self.handle())
-        finally:
-            with cleanup_scope(self._cleanup_timeout):
-                await settled(self.finish())
+        except BaseException as error:
+            await self._finish_after(error)
+            raise
+        await self._finish()
+
+    async def _finish(self) -> None:
+        with cleanup_scope(self._cleanup_timeout):
+            await settled(self.finish())
+
+    async def _finish_after(self, error: BaseException) -> None:
+        """Finish after *error*, which may not be lost if it is no `Exception`.
+
+        Like socketserver's, where what `finish` raises hides even a ``SystemExit``.
+        """
+        try:
+            await self._finish()
+        except Exception as failure:
+            if isinstance(error, Exception):
+                raise
+            message = "finish() failed after this"
+            raise BaseExceptionGroup(message, [error, failure]) from None
 
     @property
     def _cleanup_timeout(self) -> float:

@@ -17,6 +17,7 @@ from trioserver._engine.accept_failures import AcceptFailures
 from trioserver._engine.accept_loop import accept_forever
 from trioserver._engine.accept_single import accept_single
 from trioserver._engine.admission import Admission
+from trioserver._engine.closing import Closing
 from trioserver._engine.drain import drain
 from trioserver._engine.error_report import report_error
 from trioserver._engine.hooks import ClientAddress, Request, Server, settled
@@ -104,7 +105,7 @@ class BaseServer:
         self._serving = Serving()
         self._requests = RequestsInFlight(self, self._serving.cancel)
         self._failures = AcceptFailures(self._where, self._is_listening)
-        self._closing = trio.Lock()
+        self._closing = Closing(self._close_at_once)
         self._is_entered = False
         self._is_waiting = False
         self._entry: AbstractAsyncContextManager[Self] | None = None
@@ -265,7 +266,7 @@ class BaseServer:
         Cancellation:
             The socket is closed. Requests go on in the nursery that owns them.
         """
-        async with self._closing_alone() as is_alone:
+        async with self._closing.alone() as is_alone:
             if is_alone:
                 await self._serving.stop()
                 await self._serve_queued()
@@ -296,6 +297,7 @@ class BaseServer:
         """Return the server, which closes its socket at the end of the block."""
         return self
 
+    @trio.lowlevel.enable_ki_protection
     def __exit__(self, *exc_info: object) -> None:
         """Close the socket. It waits for nothing, and may be outside of Trio."""
         self._close_at_once()
@@ -403,23 +405,6 @@ class BaseServer:
         except BaseException:
             self._requests.cancel()
             raise
-
-    @asynccontextmanager
-    @trio.lowlevel.enable_ki_protection
-    async def _closing_alone(self) -> AsyncGenerator[bool]:
-        """Close the socket at the end of the block. Yield False if another task did."""
-        try:
-            # Nobody else: then it happens even in a task that is cancelled.
-            self._closing.acquire_nowait()
-        except trio.WouldBlock:
-            async with self._closing:
-                yield False
-            return
-        try:
-            yield True
-        finally:
-            self._close_at_once()
-            self._closing.release()
 
     async def _accept(self, poll_interval: float) -> None:
         """Accept requests, and call `service_actions` beside if it is overridden."""

@@ -37,6 +37,7 @@ _ENDED: Final = (
 )
 
 
+@trio.lowlevel.enable_ki_protection
 async def half_close_and_linger(
     connection: Connection,
     *,

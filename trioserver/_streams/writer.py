@@ -148,6 +148,8 @@ class BufferedWriter:
             message = "another task is writing to this stream"
             raise trio.BusyResourceError(message)
 
+    # Ctrl-C may not strike where it would leave the mark that a task is sending.
+    @trio.lowlevel.enable_ki_protection
     async def _send(self, data: memoryview) -> None:
         """Send the buffer, then *data*. Keep the rest if that is cancelled."""
         sent = 0
