@@ -62,8 +62,8 @@ class RequestsInFlight:
 
         Args:
             hooks: The server.
-            on_end: Called when requests cannot be started any more, for whatever
-                reason: a crash, a cancellation, or an orderly end.
+            on_end: Called when requests cannot be started any more although the block
+                of `open` goes on: after a crash or a cancellation.
         """
         self.is_cancelled = False
         """Whether `cancel` was called since `open`."""
@@ -167,8 +167,9 @@ class RequestsInFlight:
                     try:
                         await closing.wait()
                     finally:
-                        closing.set()
-                        self._on_end()
+                        if not closing.is_set():
+                            closing.set()
+                            self._on_end()
             finally:
                 self._nursery = None
 
@@ -227,9 +228,11 @@ class RequestsInFlight:
         """Wait until no request is running.
 
         A request whose handler calls this, and one that waits here too, is not
-        waited for: it could never end.
+        waited for: it could never end. It gives its slot to those who wait for one.
         """
         own = self._live.intersection(_chain(_current.get()))
+        for in_flight in own:
+            in_flight.slot.release()
         self._leaving.update(own)
         self._lot.unpark_all()
         try:

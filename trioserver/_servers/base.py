@@ -202,6 +202,10 @@ class BaseServer:
                 return
             # The requests of a cycle before may still be ending.
             await cycle.until_stopped(self._requests.wait_closed)
+            if cycle.is_stopped:
+                started()
+                await trio.lowlevel.checkpoint()
+                return
             async with self._requests.open():
                 await cycle.run(accept, started)
                 await self._drain()
