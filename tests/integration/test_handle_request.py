@@ -162,6 +162,15 @@ async def test_a_broken_listener_is_an_error() -> None:
         await server.handle_request()
 
 
+async def test_a_server_that_cannot_tell_trusts_the_error() -> None:
+    class Broken(BaseServer):
+        async def get_request(self) -> tuple[object, object]:
+            raise OSError(errno.EBADF, "bad descriptor")
+
+    with pytest.raises(ListenerBrokenError, match="'nowhere' is broken"):
+        await Broken("nowhere", UpperHandler).handle_request()
+
+
 async def test_base_server_asks_for_get_request() -> None:
     with pytest.raises(NotImplementedError, match="must define get_request"):
         await BaseServer("nowhere", UpperHandler).handle_request()

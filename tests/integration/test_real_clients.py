@@ -205,6 +205,22 @@ async def test_a_client_that_sends_a_byte_a_second(
     assert reply == b"SLOW BUT SURE\n"
 
 
+async def test_another_stream_that_breaks_is_a_client_that_has_vanished(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "trioserver")
+    server = MemoryServer(GreetingHandler)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve)
+        client = await server.connect()
+        await client.aclose()
+        while not caplog.records:
+            await trio.lowlevel.checkpoint()
+        await server.shutdown()
+
+    assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+
+
 @pytest.mark.parametrize("seconds_between_bytes", [2, 4])
 async def test_a_timeout_bounds_each_wait_and_not_the_request(
     seconds_between_bytes: float,

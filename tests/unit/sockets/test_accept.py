@@ -158,3 +158,10 @@ def test_tells_whether_a_connection_waits(listener: socket.socket) -> None:
     listener.accept()[0].close()
 
     assert (before, between, has_queued(listener)) == (False, True, False)
+
+
+def test_nobody_is_queued_on_a_closed_listener() -> None:
+    listener = socket.socket()
+    listener.close()
+
+    assert not has_queued(listener)
