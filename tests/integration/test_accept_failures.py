@@ -17,6 +17,7 @@ from kit.serving import (
     UpperHandler,
     ask,
     connect,
+    eventually,
     reset_on_close,
     serving,
 )
@@ -51,8 +52,7 @@ async def test_clients_are_served_once_descriptors_are_free_again(
 
         with no_more_descriptors():
             server.max_concurrent_requests = 1 + WAITING
-            while not caplog.records:
-                await trio.lowlevel.checkpoint()
+            await eventually(lambda: caplog.records)
             assert await ask(before, b"unharmed\n") == b"UNHARMED\n"
 
         replies = [await ask(client, b"at last\n") for client in waiting]

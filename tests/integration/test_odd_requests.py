@@ -20,6 +20,7 @@ from kit.serving import (
     UpperHandler,
     ask,
     connect,
+    eventually,
     receive_all,
     serving,
 )
@@ -107,8 +108,7 @@ async def test_a_stream_whose_close_waits_is_closed_in_time() -> None:
             return False
 
     async with serving(Odd(LOOPBACK, UpperHandler)) as server:
-        while server.requests_in_flight or not server.given:
-            await trio.lowlevel.checkpoint()
+        await eventually(lambda: server.given and not server.requests_in_flight)
 
 
 async def test_an_error_in_shutdown_request_beside_a_cancellation_is_handled() -> None:
@@ -220,8 +220,7 @@ async def test_a_reply_that_is_not_taken_in_time_is_heard_of(
     server.linger_timeout = 0.01
     async with serving(server):
         async with await connect(server):
-            while not caplog.records:
-                await trio.lowlevel.checkpoint()
+            await eventually(lambda: caplog.records)
 
     assert "sending took longer than 0.01 s" in caplog.text
 

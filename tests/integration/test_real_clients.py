@@ -18,6 +18,7 @@ from kit.serving import (
     UpperHandler,
     ask,
     connect,
+    eventually,
     receive_all,
     reset_on_close,
     serving,
@@ -214,8 +215,7 @@ async def test_another_stream_that_breaks_is_a_client_that_has_vanished(
         await nursery.start(server.serve)
         client = await server.connect()
         await client.aclose()
-        while not caplog.records:
-            await trio.lowlevel.checkpoint()
+        await eventually(lambda: caplog.records)
         await server.shutdown()
 
     assert [record.levelno for record in caplog.records] == [logging.DEBUG]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -69,6 +69,12 @@ async def receive_line(client: trio.abc.ReceiveStream) -> bytes:
 async def receive_all(client: trio.abc.ReceiveStream) -> bytes:
     """Return everything up to the end of the stream."""
     return b"".join([data async for data in client])
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Let others run until *condition* holds."""
+    while not condition():
+        await trio.lowlevel.checkpoint()
 
 
 def reset_on_close(client: trio.SocketStream | socket.socket) -> None:
