@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -37,10 +38,9 @@ class Snapshot:
 def _descriptors() -> dict[int, str]:
     found = {}
     for path in Path("/proc/self/fd").iterdir():
-        try:
+        # The listing's own descriptor is closed by now.
+        with suppress(FileNotFoundError):
             found[int(path.name)] = str(path.readlink())
-        except FileNotFoundError:
-            continue  # the listing's own descriptor
     return found
 
 
@@ -54,8 +54,9 @@ def _threads() -> set[str]:
 
 
 def _children() -> set[str]:
-    return {
-        pid
-        for path in Path("/proc/self/task").glob("*/children")
-        for pid in path.read_text().split()
-    }
+    found: set[str] = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        # An idle worker thread of Trio's may end while we look.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.update(path.read_text().split())
+    return found
