@@ -43,6 +43,10 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_custom_sections = ["Cancellation"]
 
+# A constructor's arguments are documented where they are.
+autoclass_content = "both"
+autodoc_member_order = "bysource"
+
 nitpick_ignore_regex = [
     # Names of other projects: to link them, the build would have to fetch inventories.
     (r"py:.*", r"trio\..*"),
@@ -50,6 +54,8 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(asyncio|collections|io|logging|math|socket|socketserver|ssl|sys|types)\..*",
     ),
+    # What our own code calls the module of that name.
+    (r"py:class", r"stdlib_socket\..*"),
     # Aliases: the docstrings say in words what they stand for.
     (r"py:class", r"ClientAddress|HandlerFactory|Request|Server"),
     # Arguments that are for the library itself.

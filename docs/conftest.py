@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sybil import Sybil
 
+from kit.ctrl_c import enable_ctrl_c
 from kit.doc_blocks import BlockEvaluator, close_servers, python_blocks
 
 # What Sphinx has made is no source.
@@ -14,3 +15,8 @@ pytest_collect_file = Sybil(
     patterns=["*.md"],
     teardown=close_servers,
 ).pytest()
+
+
+def pytest_configure() -> None:
+    """Let the tests of the examples press Ctrl-C."""
+    enable_ctrl_c()

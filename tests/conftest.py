@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from kit.ctrl_c import enable_ctrl_c
 from kit.leaks import Snapshot
 
 
@@ -16,6 +17,11 @@ def no_leaks() -> Iterator[None]:
     before = Snapshot.take()
     yield
     assert Snapshot.take().left_behind(before) == []
+
+
+def pytest_configure() -> None:
+    """Let the tests press Ctrl-C."""
+    enable_ctrl_c()
 
 
 def pytest_collection_finish() -> None:

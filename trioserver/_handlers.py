@@ -7,7 +7,7 @@ import socket
 import socketserver
 import types
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -22,6 +22,12 @@ from trioserver._streams.reader import (
     BufferedReader,
 )
 from trioserver._streams.writer import BufferedWriter
+
+_FOREIGN_MIXINS: Final[frozenset[type]] = frozenset(
+    getattr(socketserver, name)
+    for name in ("ThreadingMixIn", "ForkingMixIn")
+    if hasattr(socketserver, name)
+)
 
 
 class BaseRequestHandler:
@@ -208,6 +214,21 @@ def check_handler(handler: object) -> None:
         message = (
             f"{handler.__name__}.handle is a plain function, which cannot wait for "
             "anything: write 'async def handle'"
+        )
+        raise TypeError(message)
+
+
+def check_bases(server_class: type) -> None:
+    """Refuse a server that has a mix-in of the standard library's left among its bases.
+
+    Raises:
+        TypeError: Its threads or processes could run none of our handlers.
+    """
+    left = [base for base in server_class.__mro__ if base in _FOREIGN_MIXINS]
+    if left:
+        message = (
+            f"{server_class.__name__} derives from socketserver.{left[0].__name__}: "
+            "leave it out, every server here handles its requests at once"
         )
         raise TypeError(message)
 

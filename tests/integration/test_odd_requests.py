@@ -6,6 +6,7 @@ import contextvars
 import errno
 import logging
 import os
+import socketserver
 import ssl
 import sys
 
@@ -279,3 +280,28 @@ async def test_a_handler_with_a_bad_limit_is_refused_with_the_server() -> None:
 
     with pytest.raises(TypeError, match="max_line_bytes must be"):
         TCPServer(LOOPBACK, Unlimited)
+
+
+@pytest.mark.parametrize("name", ["server_bind", "server_activate"])
+def test_an_asynchronous_bind_is_refused(name: str) -> None:
+    async def hook(self: TCPServer) -> None:
+        """Nobody could wait for this."""
+
+    with pytest.raises(TypeError, match="hook must be a plain function"):
+        type("Async", (TCPServer,), {name: hook})(LOOPBACK, UpperHandler)
+
+
+def test_a_mix_in_of_the_standard_library_is_refused() -> None:
+    class Left(socketserver.ThreadingMixIn, TCPServer):  # type: ignore[misc]  # wrong
+        """As it stood before."""
+
+    with pytest.raises(TypeError, match=r"Left derives from .*ThreadingMixIn: leave"):
+        Left(LOOPBACK, UpperHandler)
+
+
+async def test_shutdown_from_another_run_is_refused_with_the_way_to_do_it(
+    server: TCPServer,
+) -> None:
+    async with serving(server):
+        with pytest.raises(RuntimeError, match="trio_token=token"):
+            await trio.to_thread.run_sync(trio.run, server.shutdown)

@@ -15,7 +15,7 @@ from trioserver._engine.lifecycle import Move, State, next_state
 class Cycle:
     """One run of the accept loop, from the decision to serve to its end."""
 
-    __slots__ = ("_ended", "_scope", "_serving", "is_stopped")
+    __slots__ = ("_ended", "_scope", "_serving", "_token", "is_stopped")
 
     def __init__(self, serving: Serving) -> None:
         self.is_stopped = False
@@ -23,6 +23,7 @@ class Cycle:
         self._serving = serving
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
 
     async def run(
         self, accept: Callable[[], Awaitable[None]], started: Callable[[], None]
@@ -57,6 +58,19 @@ class Cycle:
         """Ask for the end."""
         self.is_stopped = True
         self._scope.cancel()
+
+    def check_run(self) -> None:
+        """Refuse a caller from another `trio.run`, who would wait for ever.
+
+        Raises:
+            RuntimeError: With the way to do it.
+        """
+        if trio.lowlevel.current_trio_token() is not self._token:
+            message = (
+                "this server is serving in another trio.run(); from another thread, "
+                "trio.from_thread.run(server.shutdown, trio_token=token)"
+            )
+            raise RuntimeError(message)
 
     async def wait_ended(self) -> None:
         """Wait until the accept loop has ended."""
@@ -120,6 +134,8 @@ class Serving:
 
         Before the first one, let that one end at once.
         """
+        if self._cycle is not None:
+            self._cycle.check_run()
         self._move(Move.SHUTDOWN)
         self.cancel()
         if self._cycle is not None:

@@ -25,7 +25,7 @@ from trioserver._engine.requests_in_flight import RequestsInFlight
 from trioserver._engine.service_loop import accept_beside
 from trioserver._engine.serving import Serving
 from trioserver._exceptions import AlreadyServingError
-from trioserver._handlers import check_handler
+from trioserver._handlers import check_bases, check_handler
 from trioserver._settings import check_seconds, check_setting, check_settings
 from trioserver._sockets.addresses import format_address
 
@@ -98,6 +98,7 @@ class BaseServer:
             TypeError: If the handler is synchronous, or cannot be called at all.
             ValueError: If a setting on the class is out of range.
         """
+        check_bases(type(self))
         check_settings(self)
         self.server_address = server_address
         self.RequestHandlerClass = RequestHandlerClass

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import socket as stdlib_socket
 import weakref
+from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -90,8 +92,8 @@ class TCPServer(BaseServer):
             self.socket = sock
             self._made_here = (weakref.ref(sock), os.getpid())
             if bind_and_activate:
-                self.server_bind()
-                self.server_activate()
+                _call_plain(self.server_bind)
+                _call_plain(self.server_activate)
         except BaseException:
             # Not through server_close(): a subclass's own is not ready for it.
             sock.close()
@@ -220,3 +222,15 @@ class TCPServer(BaseServer):
                 # Wake who else waits, before the descriptor's number is free.
                 trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
+
+
+def _call_plain(hook: Callable[[], object]) -> None:
+    """Call *hook*, or refuse it if somebody would have to wait for it."""
+    result = hook()
+    if inspect.iscoroutine(result):
+        result.close()
+        message = (
+            f"{result.__qualname__} must be a plain function, not an 'async def': the "
+            "constructor calls it, and cannot wait for anything"
+        )
+        raise TypeError(message)
