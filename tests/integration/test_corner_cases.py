@@ -333,6 +333,38 @@ async def test_closing_after_serve_forever_serves_the_queue(server: TCPServer) -
             assert await receive_all(late) == b"LATE\n"
 
 
+async def test_a_queued_request_may_close_the_server_that_closes() -> None:
+    class Closing(StreamRequestHandler):
+        async def handle(self) -> None:
+            await self.server.server_close()
+            await self.wfile.write(b"closed\n")
+
+    server = TCPServer(LOOPBACK, Closing)
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve_forever)
+            await server.shutdown()
+        late = await connect(server)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.server_close)
+            async with late:
+                assert await receive_all(late) == b"closed\n"
+
+
+async def test_a_cancelled_close_after_serve_forever_closes_the_socket(
+    server: TCPServer,
+) -> None:
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve_forever)
+            await server.shutdown()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await server.server_close()
+
+    assert server.fileno() == -1
+
+
 async def test_a_plain_close_ends_a_loop_with_service_actions_quietly() -> None:
     class Acting(TCPServer):
         async def service_actions(self) -> None:

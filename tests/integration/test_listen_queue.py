@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import weakref
 
 import pytest
 import trio
@@ -241,22 +243,26 @@ async def test_waiting_for_a_slot_can_be_cancelled() -> None:
 
 
 async def test_the_queue_of_a_socket_from_elsewhere_is_left_to_others() -> None:
+    server = GateServer()
+    server.max_concurrent_requests = 1
+    server.socket.close()
     with socket.create_server(LOOPBACK) as shared:
-        server = TCPServer(LOOPBACK, UpperHandler, bind_and_activate=False)
-        server.socket.close()
         server.socket = shared.dup()
         server.server_address = shared.getsockname()
-        server.max_concurrent_requests = 0
         with trio.fail_after(STUCK):
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.serve)
-                client = await connect(server)
+                inside, queued = await queue_up(server, 2)
+                await server.wait_inside(1)
                 await server.shutdown()
+                server.gate.set()
+                assert await receive_each([inside]) == [b"QUEUED\n"]
 
         shared.settimeout(STUCK)
-        accepted, _ = shared.accept()
+        accepted, address = shared.accept()
         accepted.close()
-    await client.aclose()
+    assert address == queued.socket.getsockname()
+    await queued.aclose()
 
 
 async def test_a_socket_that_blocks_does_not_block_the_others() -> None:
@@ -300,7 +306,7 @@ async def test_a_listener_that_cannot_listen_is_closed_without_its_queue() -> No
             await nursery.start(server.serve)
             broken = socket.socket(socket.AF_UNIX)
             original, server.socket = server.socket, broken
-            server._own_socket = broken
+            server._made_here = (weakref.ref(broken), os.getpid())
             await server.shutdown()
             original.close()
 

@@ -98,6 +98,11 @@ class Serving:
         """Whether clients could have seen this server accept."""
         self._cycle: Cycle | None = None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.state is State.CLOSED
+
     def check_can_serve(self) -> None:
         """Raise what `cycle` would raise, if it would refuse."""
         next_state(self.state, Move.SERVE)

@@ -115,7 +115,7 @@ class BaseServer:
         """Set an attribute; a setting is checked, and takes effect at once."""
         check_setting(name, value)
         if name == "RequestHandlerClass":
-            self._check_handler(value)
+            check_handler(value)
         super().__setattr__(name, value)
         if name == "max_concurrent_requests" and "_admission" in self.__dict__:
             self._admission.set_limit(self.max_concurrent_requests)
@@ -271,12 +271,15 @@ class BaseServer:
         Cancellation:
             The socket is closed. Requests go on in the nursery that owns them.
         """
-        async with self._closing.alone() as is_alone:
-            if is_alone:
-                await self._serving.stop()
-                await self._serve_queued()
-        self._admission.close()
-        await self._drain()
+        async with self._open_for_queued():
+            async with self._closing.alone() as is_alone:
+                if is_alone:
+                    await self._serving.stop()
+                    if self._serves_queued() and self._requests.is_open:
+                        await self._start_queued()
+            # Not while we close alone: a request may close the server, too.
+            self._admission.close()
+            await self._drain()
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
@@ -443,30 +446,27 @@ class BaseServer:
             message = "handle_request() is waiting already: one at a time"
             raise AlreadyServingError(message)
 
-    def _check_handler(self, handler: object) -> None:
-        """Refuse a handler that this server could not run."""
-        check_handler(handler)
+    def _serves_queued(self) -> bool:
+        """Whether closing serves the clients who are in the listen queue."""
+        return (
+            self._serving.has_served
+            and not self._serving.is_closed
+            and not self.daemon_requests
+            and self._admission.is_open
+        )
 
-    async def _serve_queued(self) -> None:
-        """Start the requests in the listen queue, if that is what closing means."""
-        if (
-            not self._serving.has_served
-            or self.daemon_requests
-            or self._requests.is_cancelled
-            or not self._admission.is_open
-        ):
+    @asynccontextmanager
+    @trio.lowlevel.enable_ki_protection
+    async def _open_for_queued(self) -> AsyncGenerator[None]:
+        """Let queued requests be started after a `serve_forever` has ended, too."""
+        if self._requests.is_entered or not self._serves_queued():
+            yield
             return
-        if self._requests.is_open:
-            await self._start_queued()
-        elif not self._requests.is_entered:
-            await self._serve_queued_alone()
-
-    async def _serve_queued_alone(self) -> None:
-        """Serve the requests in the listen queue after a `serve_forever` has ended."""
-        async with self._requests.open():
-            await self._start_queued()
+        try:
+            async with self._requests.open():
+                yield
+        finally:
             self._close_at_once()
-            await self._drain()
 
     async def _start_queued(self) -> None:
         """Accept what waits in the listen queue, if there is one."""
