@@ -67,6 +67,10 @@ class BaseRequestHandler:
         await settled(self.setup())
         try:
             await settled(self.handle())
+        except GeneratorExit:
+            # Python throws this coroutine away, after an interrupt that struck in what
+            # awaited it, and closes it: nothing can be awaited any more.
+            raise
         except BaseException as error:
             await self._finish_after(error)
             raise

@@ -88,6 +88,15 @@ async def output_of(*arguments: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return this environment, in which trioserver is the one under test."""
+    """Return this environment, in which trioserver is the one under test.
+
+    Without coverage's measuring of child processes: its tracer holds a lock that is not
+    reentrant, and a program where Ctrl-C strikes just there hangs (3 of 1 200 did).
+    """
     package = Path(trioserver.__file__).parent
-    return os.environ | {"PYTHONPATH": str(package.parent)}
+    unmeasured = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("COVERAGE_PROCESS_")
+    }
+    return unmeasured | {"PYTHONPATH": str(package.parent)}

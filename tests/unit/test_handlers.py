@@ -151,3 +151,23 @@ async def test_a_decorated_handle_is_accepted() -> None:
         await handler
 
     assert handler.line == b"decorated\n"
+
+
+def test_a_handler_that_is_thrown_away_is_not_finished() -> None:
+    class Reader(StreamRequestHandler):
+        async def handle(self) -> None:
+            await trio.lowlevel.wait_task_rescheduled(
+                lambda _: trio.lowlevel.Abort.FAILED
+            )
+
+        async def finish(self) -> None:
+            finished.append(self)
+
+    finished: list[Reader] = []
+    _, stream = trio.testing.memory_stream_pair()
+    running = Reader(stream, "a client", None).__await__()
+    next(running)
+
+    running.close()
+
+    assert finished == []
