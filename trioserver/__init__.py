@@ -12,7 +12,8 @@ from trioserver._exceptions import (
     ServerClosedError,
     ServerError,
 )
-from trioserver._handlers import BaseRequestHandler, StreamRequestHandler
+from trioserver._handlers.base import BaseRequestHandler
+from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._servers.base import BaseServer
 from trioserver._servers.tcp import TCPServer
 from trioserver._streams.connection import Connection

@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Final
 
-from trioserver._handlers import BaseRequestHandler, StreamRequestHandler, check_handler
+from trioserver._handlers.base import BaseRequestHandler
+from trioserver._handlers.checking import check_handler
+from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._servers.base import HandlerFactory
 
 _SIGNATURE: Final = "(request, client_address, server)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trioserver._handlers import StreamRequestHandler
+from trioserver._handlers.stream import StreamRequestHandler
 
 
 class UpperHandler(StreamRequestHandler):

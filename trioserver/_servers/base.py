@@ -25,7 +25,7 @@ from trioserver._engine.requests_in_flight import RequestsInFlight
 from trioserver._engine.service_loop import accept_beside
 from trioserver._engine.serving import Serving
 from trioserver._exceptions import AlreadyServingError
-from trioserver._handlers import check_bases, check_handler
+from trioserver._handlers.checking import check_bases, check_handler
 from trioserver._settings import check_seconds, check_setting, check_settings
 from trioserver._sockets.addresses import format_address
 
@@ -115,7 +115,7 @@ class BaseServer:
         """Set an attribute; a setting is checked, and takes effect at once."""
         check_setting(name, value)
         if name == "RequestHandlerClass":
-            check_handler(value)
+            self._check_handler(value)
         super().__setattr__(name, value)
         if name == "max_concurrent_requests" and "_admission" in self.__dict__:
             self._admission.set_limit(self.max_concurrent_requests)
@@ -433,6 +433,10 @@ class BaseServer:
 
     async def _get_request(self) -> tuple[Request, ClientAddress]:
         return await settled(self.get_request())
+
+    def _check_handler(self, handler: object) -> None:
+        """Refuse a *handler* that this kind of server could not run."""
+        check_handler(handler)
 
     def _where(self) -> str:
         return format_address(self.server_address)
