@@ -6,6 +6,7 @@ catch at that place, so that existing ``except`` clauses go on working.
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 import trio
@@ -27,7 +28,7 @@ class AlreadyServingError(ServerError, RuntimeError):
 
 
 class ListenerBrokenError(ServerError, OSError):
-    """The listening socket cannot accept connections any more.
+    """The listening socket cannot accept requests any more.
 
     Like socketserver, where the loop goes on for ever, but the server ends.
     """
@@ -38,7 +39,8 @@ class ConnectionLostError(ServerError, trio.BrokenResourceError, ConnectionError
 
     A `trio.BrokenResourceError` for those who know Trio; for those who know sockets a
     `ConnectionError` with its ``errno``, and a `BrokenPipeError`, a
-    `ConnectionResetError` or a `ConnectionAbortedError` where the system says so.
+    `ConnectionResetError`, a `ConnectionRefusedError` or a `ConnectionAbortedError`
+    where the system says so.
     """
 
 
@@ -50,11 +52,20 @@ class LostToResetError(ConnectionLostError, ConnectionResetError):
     """The peer reset the connection."""
 
 
+class LostToRefusalError(ConnectionLostError, ConnectionRefusedError):
+    """Nobody is at the peer's address any more."""
+
+
 class LostToAbortError(ConnectionLostError, ConnectionAbortedError):
     """This side's network gave the connection up."""
 
 
-_KINDS: Final = (LostToBrokenPipeError, LostToResetError, LostToAbortError)
+_KINDS: Final = (
+    LostToBrokenPipeError,
+    LostToResetError,
+    LostToRefusalError,
+    LostToAbortError,
+)
 
 
 def connection_lost(error: OSError) -> ConnectionLostError:
@@ -63,6 +74,23 @@ def connection_lost(error: OSError) -> ConnectionLostError:
         if isinstance(error, kind.__bases__[1]):
             return kind(error.errno, error.strerror)
     return ConnectionLostError(error.errno, error.strerror)
+
+
+class NamelessPeerError(ServerError, OSError):
+    """There is no address to send a reply to.
+
+    A client that uses a Unix datagram socket has none, unless it binds it. Like the
+    ``TypeError`` of socketserver, but it says so.
+    """
+
+
+def nameless_peer() -> NamelessPeerError:
+    """Return the error of somebody who wants to answer a client without an address."""
+    return NamelessPeerError(
+        errno.EDESTADDRREQ,
+        "this client cannot be answered, it has no address: a client on a Unix "
+        "datagram socket must bind() it to get a reply",
+    )
 
 
 class RequestTimeoutError(ServerError, trio.TooSlowError, TimeoutError):

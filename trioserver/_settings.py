@@ -49,9 +49,17 @@ def _check_bounded_seconds(name: str, value: object) -> None:
         raise ValueError(message)
 
 
+def _check_packet_size(name: str, value: object) -> None:
+    _check_count(name, value, "1 or more")
+    if value == 0:
+        message = f"{name} must be a whole number, 1 or more, not 0"
+        raise ValueError(message)
+
+
 _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "timeout": _check_timeout,
     "request_queue_size": _check_count,
+    "max_packet_size": _check_packet_size,
     "max_concurrent_requests": _check_limit,
     "drain_timeout": check_seconds,
     "cleanup_timeout": _check_bounded_seconds,

@@ -30,7 +30,6 @@ from trioserver import BaseRequestHandler, Connection, StreamRequestHandler, TCP
 SOCK_MAX_SIZE = 16 * 1024 * 1024 + 1
 
 STILL_TO_COME = {
-    "DatagramRequestHandler",
     "ForkingMixIn",
     "ForkingTCPServer",
     "ForkingUDPServer",
@@ -41,7 +40,6 @@ STILL_TO_COME = {
     "ThreadingUDPServer",
     "ThreadingUnixDatagramServer",
     "ThreadingUnixStreamServer",
-    "UDPServer",
     "UnixDatagramServer",
     "UnixStreamServer",
 }

@@ -19,6 +19,7 @@ NAN = float("nan")
 GOOD: dict[str, list[object]] = {
     "timeout": [None, 0, 0.5, 30, math.inf],
     "request_queue_size": [0, 5, 65535],
+    "max_packet_size": [1, 8192, 65535],
     "max_concurrent_requests": [0, 1, 1000, math.inf],
     "drain_timeout": [0, 0.5, math.inf],
     "cleanup_timeout": [0, 1.0],
@@ -30,6 +31,7 @@ GOOD: dict[str, list[object]] = {
 WRONG_TYPE: dict[str, list[object]] = {
     "timeout": ["30", True, [1], 1j],
     "request_queue_size": [None, "5", True, 5.0, math.inf],
+    "max_packet_size": [None, "5", True, 5.0, math.inf],
     "max_concurrent_requests": [None, "5", True, 1.5, NAN, -math.inf],
     "drain_timeout": [None, "1", False],
     "cleanup_timeout": [None, "1", False],
@@ -41,6 +43,7 @@ WRONG_TYPE: dict[str, list[object]] = {
 OUT_OF_RANGE: dict[str, list[object]] = {
     "timeout": [-1, -0.1, NAN, -math.inf],
     "request_queue_size": [-1],
+    "max_packet_size": [-1, 0],
     "max_concurrent_requests": [-1],
     "drain_timeout": [-1, NAN],
     "cleanup_timeout": [-1, NAN, math.inf],

@@ -8,6 +8,7 @@ from typing import Final, final
 
 import trio
 
+from trioserver._engine.log_interval import LogInterval
 from trioserver._exceptions import ListenerBrokenError
 from trioserver._log import describe, log
 from trioserver._sockets.accept import AcceptFailure, classify
@@ -15,10 +16,6 @@ from trioserver._sockets.accept import AcceptFailure, classify
 # Seconds to wait after a capacity error: long enough not to spin, short enough
 # that nobody notices. Trio's serve_listeners() and Ranch both use 0.1.
 CAPACITY_PAUSE: Final = 0.1
-
-# Seconds between two log lines about the same shortage. Trio writes ten a second,
-# each with its traceback.
-LOG_INTERVAL: Final = 1.0
 
 # Failures of single connections in a row, with no success between, before there is
 # a pause after each: an errno that never goes away must not spin.
@@ -34,7 +31,7 @@ class AcceptFailures:
         "_began",
         "_capacity",
         "_is_listening",
-        "_logged",
+        "_lines",
         "_peer",
     )
 
@@ -53,7 +50,7 @@ class AcceptFailures:
         self._peer = 0
         self._capacity = 0
         self._began = 0.0
-        self._logged = 0.0
+        self._lines = LogInterval()
 
     def pause_after(self, error: OSError | trio.BrokenResourceError) -> float:
         """Return the seconds to wait before the next try.
@@ -75,7 +72,7 @@ class AcceptFailures:
             seconds = trio.current_time() - self._began
             log(
                 logging.WARNING,
-                f"Accepting connections on {self._where} again, after {seconds:.1f} s "
+                f"Accepting requests on {self._where} again, after {seconds:.1f} s "
                 f"and {self._capacity} failed tries",
             )
             self._capacity = 0
@@ -88,7 +85,7 @@ class AcceptFailures:
         self._peer += 1
         log(
             logging.DEBUG,
-            f"A connection to {self._where} was gone before it could be accepted: "
+            f"A request to {self._where} was gone before it could be accepted: "
             f"{describe(error)}",
         )
         return CAPACITY_PAUSE if self._peer > MAX_PEER_FAILURES else 0
@@ -98,11 +95,11 @@ class AcceptFailures:
         self._capacity += 1
         if self._capacity == 1:
             self._began = now
-        if self._capacity == 1 or now - self._logged >= LOG_INTERVAL:
-            self._logged = now
+            self._lines.reset()
+        if self._lines.note():
             log(
                 logging.ERROR,
-                f"Cannot accept connections on {self._where}: {describe(error)}. "
+                f"Cannot accept requests on {self._where}: {describe(error)}. "
                 f"Trying again every {CAPACITY_PAUSE} s; clients wait in the queue",
             )
         return CAPACITY_PAUSE

@@ -13,6 +13,7 @@ from trioserver._exceptions import (
     ConnectionLostError,
     IncompleteReadError,
     LimitOverrunError,
+    NamelessPeerError,
     RequestTimeoutError,
 )
 from trioserver._log import describe, escape, log
@@ -21,7 +22,15 @@ from trioserver._streams.connection import Connection
 # What a client can cause at will: one line, no traceback, or it could fill the disk.
 # The first row that fits decides.
 _LEVELS: Final[tuple[tuple[tuple[type[BaseException], ...], int], ...]] = (
-    ((RequestTimeoutError, LimitOverrunError, IncompleteReadError), logging.INFO),
+    (
+        (
+            RequestTimeoutError,
+            LimitOverrunError,
+            IncompleteReadError,
+            NamelessPeerError,
+        ),
+        logging.INFO,
+    ),
     ((ConnectionLostError,), logging.DEBUG),
 )
 

@@ -52,18 +52,25 @@ class RequestsInFlight:
         "_lot",
         "_nursery",
         "_on_end",
+        "_on_idle",
         "_scopes",
         "is_cancelled",
         "is_entered",
     )
 
-    def __init__(self, hooks: ServerHooks, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        hooks: ServerHooks,
+        on_end: Callable[[], None],
+        on_idle: Callable[[], None],
+    ) -> None:
         """Run requests for a server.
 
         Args:
             hooks: The server.
             on_end: Called when requests cannot be started any more although the block
                 of `open` goes on: after a crash or a cancellation.
+            on_idle: Called when the last request that runs has ended.
         """
         self.is_cancelled = False
         """Whether `cancel` was called since `open`."""
@@ -71,6 +78,7 @@ class RequestsInFlight:
         """Whether a block of `open` runs, from its very beginning to its very end."""
         self._hooks = hooks
         self._on_end = on_end
+        self._on_idle = on_idle
         self._nursery: trio.Nursery | None = None
         self._context = Context()
         self._closing = trio.Event()
@@ -221,6 +229,8 @@ class RequestsInFlight:
             self._live.discard(in_flight)
             del self._leaving[in_flight]
             self._lot.unpark_all()
+            if not self._live:
+                self._on_idle()
 
     # Ending them
 

@@ -28,6 +28,9 @@ class BaseRequestHandler:
     client_address: ClientAddress
     """Where the request came from, as ``get_request()`` said."""
 
+    _has_succeeded: bool = False
+    # Whether `handle` has returned.
+
     server: Server
     """The server that the request came to."""
 
@@ -53,6 +56,7 @@ class BaseRequestHandler:
         except BaseException as error:
             await self._finish_after(error)
             raise
+        self._has_succeeded = True
         await self._finish()
 
     async def _finish(self) -> None:

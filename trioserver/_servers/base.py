@@ -104,7 +104,7 @@ class BaseServer:
         self.RequestHandlerClass = RequestHandlerClass
         self._admission = Admission(self.max_concurrent_requests)
         self._serving = Serving()
-        self._requests = RequestsInFlight(self, self._serving.cancel)
+        self._requests = RequestsInFlight(self, self._serving.cancel, self._note_idle)
         self._failures = AcceptFailures(self._where, self._is_listening)
         self._closing = Closing(self._close_at_once)
         self._is_entered = False
@@ -474,6 +474,9 @@ class BaseServer:
 
     async def _start_queued(self) -> None:
         """Accept what waits in the listen queue, if there is one."""
+
+    def _note_idle(self) -> None:
+        """Let go of what only running requests need: the last one has ended."""
 
     def _close_at_once(self) -> None:
         """Close the socket, and end the accept loop, without waiting for anything."""

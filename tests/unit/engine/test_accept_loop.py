@@ -15,12 +15,12 @@ import trio.testing
 from trioserver import ListenerBrokenError
 from trioserver._engine.accept_failures import (
     CAPACITY_PAUSE,
-    LOG_INTERVAL,
     MAX_PEER_FAILURES,
     AcceptFailures,
 )
 from trioserver._engine.accept_loop import ACCEPT_BATCH, accept_forever
 from trioserver._engine.admission import Admission, Slot
+from trioserver._engine.log_interval import LOG_INTERVAL
 from trioserver._sockets.accept import BROKEN_ERRNOS, CAPACITY_ERRNOS
 
 # accept(2): "Linux accept() passes already-pending network errors on the new socket",
@@ -146,7 +146,7 @@ async def test_logs_a_shortage_once_a_second_and_its_end(
 
     *shortage, end = [record.getMessage() for record in caplog.records]
     assert len(shortage) == 3
-    assert all("Cannot accept connections on 127.0.0.1:80" in m for m in shortage)
+    assert all("Cannot accept requests on 127.0.0.1:80" in m for m in shortage)
     assert "again, after 2.5 s and 25 failed tries" in end
 
 

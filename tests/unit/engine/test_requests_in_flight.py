@@ -11,7 +11,9 @@ from trioserver._engine.requests_in_flight import RequestsInFlight
 
 
 def make_requests() -> RequestsInFlight:
-    return RequestsInFlight(BaseServer("nowhere", StreamRequestHandler), lambda: None)
+    return RequestsInFlight(
+        BaseServer("nowhere", StreamRequestHandler), lambda: None, lambda: None
+    )
 
 
 async def test_no_request_starts_before_it_is_open_or_after_a_cancellation() -> None:

@@ -1,0 +1,1 @@
+"""Datagrams: receive them, answer them, count them."""

@@ -1,0 +1,86 @@
+"""`DatagramSocket`: the server's socket, as the handler of one datagram sees it."""
+
+from __future__ import annotations
+
+import socket
+from typing import final
+
+from trioserver._datagrams.packet_info import destination, reply_source
+from trioserver._datagrams.receiver import Datagram
+from trioserver._datagrams.replies import Buffer, Replies
+
+
+@final
+class DatagramSocket:
+    """The second half of a datagram's request: ``data, socket = self.request``.
+
+    Like the socket that socketserver hands to a handler, but asynchronous, and a reply
+    leaves from the address that the datagram was sent to, also where the server is
+    bound to a wildcard. All else is at `socket`.
+    """
+
+    __slots__ = ("_datagram", "_replies")
+
+    def __init__(self, datagram: Datagram, replies: Replies) -> None:
+        self._datagram = datagram
+        self._replies = replies
+
+    def __repr__(self) -> str:
+        return f"<DatagramSocket {self.socket!r}>"
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket itself, non-blocking, which all datagrams of the server share."""
+        return self._replies.socket
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether the datagram was longer than the server's ``max_packet_size``."""
+        return self._datagram.is_truncated
+
+    @property
+    def local_host(self) -> str | None:
+        """The address of ours that the datagram was sent to.
+
+        Told by a server that is bound to a wildcard, where the system can; elsewhere
+        None, and ``getsockname`` knows it.
+        """
+        return destination(self._datagram.ancillary)
+
+    def fileno(self) -> int:
+        """Return the descriptor of `socket`."""
+        return self.socket.fileno()
+
+    def getsockname(self) -> object:
+        """Return the address that the server is bound to."""
+        return self.socket.getsockname()
+
+    async def sendto(self, data: Buffer, *flags_and_address: object) -> int:
+        """Send *data* as one datagram: ``sendto(data, [flags,] address)``.
+
+        Waits while the system has no room for it. Always a cancellation point; lets
+        other tasks run now and then.
+
+        Returns:
+            The number of bytes sent, which is all of them.
+
+        Raises:
+            OSError: If it cannot be sent: it is too long, or there is no way there.
+            ConnectionLostError: If nobody is there.
+            NamelessPeerError: If the address is None, as that of a client on a Unix
+                socket without a name is.
+            trio.ClosedResourceError: If the server was closed, and its requests ended.
+
+        Cancellation:
+            Nothing was sent.
+        """
+        match flags_and_address:
+            case (address,):
+                flags = 0
+            case (int(flags), address):
+                pass
+            case _:
+                message = "sendto() takes the data, perhaps flags, and an address"
+                raise TypeError(message)
+        source = reply_source(self._datagram.ancillary)
+        return await self._replies.send(data, flags, address, source)

@@ -1,0 +1,73 @@
+"""Receive datagrams, one at a time and without losing any."""
+
+from __future__ import annotations
+
+import socket
+from typing import NamedTuple, final
+
+import trio
+
+from trioserver._datagrams.packet_info import (
+    ANCILLARY_BYTES,
+    AncillaryItem,
+    ask_for_destinations,
+)
+
+
+class Datagram(NamedTuple):
+    """One datagram, with what the kernel says about it."""
+
+    data: bytes
+    """What was sent; its beginning, if it `is_truncated`."""
+
+    address: object
+    """Who has sent it; None for a Unix socket without a name."""
+
+    ancillary: list[AncillaryItem]
+    """Where it was sent to, if that was asked for."""
+
+    is_truncated: bool
+    """Whether it was longer than what was asked for."""
+
+
+@final
+class Receiver:
+    """Receives from one socket, which it does not own."""
+
+    __slots__ = ("_receive", "socket")
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Make *sock*, a bound datagram socket, fit for many tasks."""
+        sock.setblocking(False)
+        ask_for_destinations(sock)
+        self.socket = sock
+        self._receive = _receive_message if hasattr(sock, "recvmsg") else _receive_from
+
+    async def receive(self, max_bytes: int) -> Datagram:
+        """Wait for a datagram of at most *max_bytes*; a longer one is cut.
+
+        Raises:
+            OSError: What the kernel says; with most, the next datagram comes all the
+                same.
+            trio.ClosedResourceError: If the socket was closed meanwhile.
+
+        Cancellation:
+            Nothing was received: there is no checkpoint once a datagram is there.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            try:
+                return self._receive(self.socket, max_bytes)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self.socket)
+
+
+def _receive_message(sock: socket.socket, max_bytes: int) -> Datagram:
+    data, ancillary, flags, address = sock.recvmsg(max_bytes, ANCILLARY_BYTES)
+    return Datagram(data, address, ancillary, bool(flags & socket.MSG_TRUNC))
+
+
+def _receive_from(sock: socket.socket, max_bytes: int) -> Datagram:
+    """Receive where there is no recvmsg(), as on Windows."""
+    data, address = sock.recvfrom(max_bytes + 1)
+    return Datagram(data[:max_bytes], address, [], len(data) > max_bytes)
