@@ -13,7 +13,6 @@ from functools import partial
 import pytest
 import trio
 
-import trioserver
 from kit.serving import (
     LOOPBACK,
     STUCK,
@@ -22,7 +21,6 @@ from kit.serving import (
     connect,
     eventually,
     receive_all,
-    receive_line,
     serving,
 )
 from kit.threads import Gate, UpperThreadHandler, handling, threading_server
@@ -472,22 +470,16 @@ async def test_what_turns_out_to_be_asynchronous_is_reported(
     async def handle(*_: object) -> None:
         """Is never awaited."""
 
-    class Awaitable:
-        def __init__(self, *_: object) -> None:
-            """Take what handlers are given."""
+    def handle_later(*arguments: object) -> object:
+        return handle(*arguments)
 
-        __await__ = None
+    def upper_later(*arguments: object) -> object:
+        return UpperHandler(*arguments)
 
-    server = ThreadingTCPServer(LOOPBACK, lambda *arguments: handle(*arguments))
-    assert await reply_of(server) == b""
-    assert await reply_of(ThreadingTCPServer(LOOPBACK, UpperHandlerLater)) == b""
+    for later in (handle_later, upper_later):
+        assert await reply_of(ThreadingTCPServer(LOOPBACK, later)) == b""
 
     assert caplog.text.count("leave ThreadingMixIn out") == 2
-
-
-def UpperHandlerLater(*arguments: object) -> object:  # noqa: N802  # in a class's place
-    """Return a handler that nobody could know to be asynchronous."""
-    return UpperHandler(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -600,11 +592,15 @@ async def test_fifty_blocked_handlers_do_not_starve_the_threads_of_others() -> N
         assert await trio.socket.getaddrinfo("localhost", 0)
         await trio.to_thread.run_sync(gate.open)
         for client in clients:
-            nursery.start_soon(receive_line, client)
-    for client in clients:
-        await client.aclose()
+            nursery.start_soon(close_at_the_end, client)
 
     assert gate.passed == 50
+
+
+async def close_at_the_end(client: trio.SocketStream) -> None:
+    """Close when the server closes."""
+    async with client:
+        assert await receive_all(client) == b""
 
 
 # Settings
@@ -643,7 +639,3 @@ def test_an_impossible_limit_is_refused(limit: float) -> None:
     with ThreadingTCPServer(LOOPBACK, UpperThreadHandler) as server:
         with pytest.raises((TypeError, ValueError), match="max_threads"):
             server.max_threads = limit
-
-
-def test_the_names_are_those_of_the_library() -> None:
-    assert issubclass(trioserver.ThreadingTCPServer, ThreadingMixIn)

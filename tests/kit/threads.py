@@ -6,12 +6,15 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
 
 from kit.serving import LOOPBACK, STUCK, eventually
 from trioserver import ThreadingTCPServer, ThreadingUDPServer
+
+# What stands for ``handle()``: the server and the request may be of any kind.
+Handle: TypeAlias = Callable[[Any], object]  # type: ignore[explicit-any]  # see above
 
 # Seconds; nobody waits for them, since something else ends the wait first.
 FOREVER = 3600
@@ -32,10 +35,9 @@ class UpperThreadDatagramHandler(socketserver.DatagramRequestHandler):
         self.wfile.write(self.rfile.read().upper())
 
 
-def handling(handle: Callable[[Any], object]) -> type[socketserver.BaseRequestHandler]:  # type: ignore[explicit-any]  # a handler of whatever server
+def handling(handle: Handle) -> type[socketserver.BaseRequestHandler]:
     """Return a handler class for streams that does *handle*."""
-    namespace = {"handle": lambda handler: handle(handler)}
-    return type("Handler", (socketserver.StreamRequestHandler,), namespace)
+    return type("Handler", (socketserver.StreamRequestHandler,), {"handle": handle})
 
 
 class Gate:
@@ -78,10 +80,7 @@ async def threads_ended(server: ThreadingTCPServer | ThreadingUDPServer) -> None
         await eventually(lambda: server.thread_limiter.borrowed_tokens == 0)
 
 
-def threading_server(
-    handle: Callable[[Any], object],  # type: ignore[explicit-any]  # as above
-    **settings: object,
-) -> ThreadingTCPServer:
+def threading_server(handle: Handle, **settings: object) -> ThreadingTCPServer:
     """Return a server whose handlers do *handle*, with *settings* of its class."""
     class_ = type("Server", (ThreadingTCPServer,), settings)
     server: ThreadingTCPServer = class_(LOOPBACK, handling(handle))

@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 
 from trioserver._concurrency.blocking_close import half_close_and_linger
+from trioserver._concurrency.thread_run import is_escaping
 from trioserver._datagrams.statistics import DatagramCounts
 from trioserver._engine.admission import Admission
 from trioserver._engine.error_report import report_error
@@ -90,7 +91,8 @@ class StreamThreadHooks(ThreadHooks):
         request.close()
 
     def _is_in_demand(self) -> bool:
-        return self._admission.is_full
+        # What ends the server does not wait for the client, either.
+        return self._admission.is_full or is_escaping()
 
 
 class DatagramThreadHooks(ThreadHooks):

@@ -27,7 +27,7 @@ class ThreadRun:
         self.job: Job | None = None
         """The work that was given to a thread, if any was."""
         self.escaping: BaseException | None = None
-        """What ``handle_error()`` has raised, so that it ends the server."""
+        """What ends the server: a ``SystemExit``, or what ``handle_error()`` raises."""
         self._ident: int | None = None
 
     @property
@@ -69,6 +69,19 @@ def begin_run(request: Request) -> ThreadRun:
 def current_run() -> ThreadRun | None:
     """Return the run of the current task, or of the current thread."""
     return _current.get()
+
+
+def note_escaping(error: BaseException) -> None:
+    """Note that *error* ends the server, if that waits for this thread."""
+    run = current_run()
+    if run is not None and run.is_here:
+        run.escaping = error
+
+
+def is_escaping() -> bool:
+    """Whether an error of this thread's request is about to end the server."""
+    run = current_run()
+    return run is not None and run.escaping is not None
 
 
 def run_of(request: Request) -> ThreadRun:

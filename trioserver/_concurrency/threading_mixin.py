@@ -13,7 +13,7 @@ import trio
 from trioserver._concurrency.request_sockets import make_blocking
 from trioserver._concurrency.server_proxy import ServerProxy
 from trioserver._concurrency.thread_hooks import THREAD_HOOKS, HooksInPlace
-from trioserver._concurrency.thread_run import current_run
+from trioserver._concurrency.thread_run import note_escaping
 from trioserver._concurrency.threaded_requests import ThreadedRequests
 from trioserver._datagrams.receiver import Datagram
 from trioserver._datagrams.replies import Replies
@@ -123,6 +123,9 @@ class ThreadingMixIn:
             server.finish_request(request, client_address)
         except Exception:
             _handle_error(server, request, client_address)
+        except BaseException as error:
+            note_escaping(error)
+            raise
         finally:
             server.shutdown_request(request)
 
@@ -157,9 +160,7 @@ def _handle_error(
     try:
         server.handle_error(request, client_address)
     except BaseException as error:
-        run = current_run()
-        if run is not None:
-            run.escaping = error
+        note_escaping(error)
         raise
 
 
