@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import trio
 
-from kit.serving import LOOPBACK, STUCK, eventually
-from trioserver import ThreadingTCPServer, ThreadingUDPServer
+from kit.serving import LOOPBACK, STUCK, connect, eventually, receive_all, serving
+from trioserver import TCPServer, ThreadingTCPServer, ThreadingUDPServer
 
 # What stands for ``handle()``: the server and the request may be of any kind.
 Handle: TypeAlias = Callable[[Any], object]  # type: ignore[explicit-any]  # see above
@@ -91,3 +91,12 @@ def fill_send_buffer(request: socket.socket) -> None:
     """Send on *request* until nobody reads, and beyond: it blocks."""
     while True:
         request.sendall(bytes(65536))
+
+
+async def reply_of(server: TCPServer, sends: bytes = b"hello\n") -> bytes:
+    """Return all that one client is answered."""
+    async with serving(server):
+        async with await connect(server) as client:
+            await client.send_all(sends)
+            await client.send_eof()
+            return await receive_all(client)

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple, cast, final
 
 from trioserver._datagrams.packet_info import AncillaryItem, reply_source
 from trioserver._datagrams.receiver import Datagram
-from trioserver._datagrams.replies import Buffer
+from trioserver._datagrams.replies import NOBODY_ERRNOS, Buffer
+from trioserver._exceptions import connection_lost, nameless_peer
 
 # Seconds that a call may wait. It cannot be interrupted, since all requests share what
 # the descriptors stand for, and no send buffer stays full for that long.
@@ -52,13 +53,30 @@ class ThreadDatagramSocket(socket.socket):
         self.settimeout(DATAGRAM_TIMEOUT if flag else 0)
 
     def sendto(self, data: Buffer, *flags_and_address: object) -> int:  # type: ignore[override]  # two overloads there
-        """Send *data* as one datagram: ``sendto(data, [flags,] address)``."""
-        if self._source and flags_and_address:
-            *rest, address = flags_and_address
-            flags = cast("int", rest[0] if rest else 0)
-            to = cast("str", address)  # or a tuple, whatever the family has
-            return self.sendmsg([data], self._source, flags, to)
-        return super().sendto(data, *cast("tuple[str]", flags_and_address))
+        """Send *data* as one datagram: ``sendto(data, [flags,] address)``.
+
+        Raises:
+            OSError: If it cannot be sent. A `ConnectionLostError` if that is for want
+                of somebody to receive it.
+            NamelessPeerError: If the address is None.
+            TimeoutError: If there was no room for it for too long.
+        """
+        if flags_and_address and flags_and_address[-1] is None:
+            raise nameless_peer()
+        try:
+            return self._sendto(data, *flags_and_address)
+        except OSError as error:
+            if error.errno in NOBODY_ERRNOS:
+                raise connection_lost(error) from error
+            raise
+
+    def _sendto(self, data: Buffer, *flags_and_address: object) -> int:
+        if not self._source or not flags_and_address:
+            return super().sendto(data, *cast("tuple[str]", flags_and_address))
+        *given, address = flags_and_address
+        (flags,) = cast("list[int]", given or [0])
+        to = cast("str", address)  # or a tuple, whatever the family has
+        return self.sendmsg([data], self._source, flags, to)
 
 
 class ThreadDatagram(NamedTuple):
