@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket as _socket
+
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.statistics import DatagramStatistics
 from trioserver._exceptions import (
@@ -51,6 +53,11 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "RequestTimeoutError",
     "ServerClosedError",
 ]
+
+if hasattr(_socket, "AF_UNIX"):
+    from trioserver._servers.unix import UnixDatagramServer, UnixStreamServer
+
+    __all__ += ["UnixStreamServer", "UnixDatagramServer"]  # noqa: RUF022  # as above
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:
