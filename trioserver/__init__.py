@@ -9,6 +9,7 @@ from trioserver._datagrams.statistics import DatagramStatistics
 from trioserver._exceptions import (
     AlreadyServingError,
     ConnectionLostError,
+    DescriptorsLostError,
     IncompleteReadError,
     LimitOverrunError,
     ListenerBrokenError,
@@ -20,6 +21,7 @@ from trioserver._exceptions import (
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.datagram import DatagramRequestHandler
 from trioserver._handlers.stream import StreamRequestHandler
+from trioserver._peer_credentials import PeerCredentials
 from trioserver._servers.base import BaseServer
 from trioserver._servers.tcp import TCPServer
 from trioserver._servers.udp import UDPServer
@@ -42,10 +44,12 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "BufferedWriter",
     "Connection",
     "DatagramSocket",
+    "PeerCredentials",
     # errors
     "ServerError",
     "AlreadyServingError",
     "ConnectionLostError",
+    "DescriptorsLostError",
     "IncompleteReadError",
     "LimitOverrunError",
     "ListenerBrokenError",
