@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import logging
@@ -9,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -19,6 +21,9 @@ from trioserver._sockets.unix_claim import UnixClaim
 from trioserver._sockets.unix_directory import opened
 
 Bind = Callable[[UnixClaim, socket.socket], None]
+
+# Any function, with any arguments.
+Function: TypeAlias = Callable[..., object]  # type: ignore[explicit-any]  # see above
 
 
 def listen_beside(claim: UnixClaim, sock: socket.socket) -> None:
@@ -33,14 +38,12 @@ def bind_in_place(claim: UnixClaim, sock: socket.socket) -> None:
     claim.bind_in_place(sock, 0o660)
 
 
-WAYS = {
+WAYS: dict[int, Bind] = {
     socket.SOCK_STREAM: listen_beside,
     socket.SOCK_DGRAM: bind_in_place,
 }
 
-each_way = pytest.mark.parametrize(
-    ("kind", "bind"), WAYS.items(), ids=["stream", "datagram"]
-)
+each_way = pytest.mark.parametrize("kind", WAYS, ids=["stream", "datagram"])
 
 
 @pytest.fixture
@@ -53,10 +56,10 @@ def claim_of(path: Path, *, allow_takeover: bool = False) -> UnixClaim:
 
 
 @each_way
-def test_claims_a_path_and_gives_it_back(path: Path, kind: int, bind: Bind) -> None:
+def test_claims_a_path_and_gives_it_back(path: Path, kind: int) -> None:
     claim = claim_of(path)
     with socket.socket(socket.AF_UNIX, kind) as sock:
-        bind(claim, sock)
+        WAYS[kind](claim, sock)
         assert names_in(path.parent) == ["x"]
         claim.withdraw()
 
@@ -64,13 +67,11 @@ def test_claims_a_path_and_gives_it_back(path: Path, kind: int, bind: Bind) -> N
 
 
 @each_way
-def test_replaces_what_a_dead_server_has_left(
-    path: Path, kind: int, bind: Bind
-) -> None:
+def test_replaces_what_a_dead_server_has_left(path: Path, kind: int) -> None:
     leave_stale(path)
     claim = claim_of(path)
     with socket.socket(socket.AF_UNIX, kind) as sock:
-        bind(claim, sock)
+        WAYS[kind](claim, sock)
         with pytest.raises(OSError, match="listens there"):
             claim_of(path).bind_beside(sock, 0o600)
         claim.withdraw()
@@ -79,7 +80,7 @@ def test_replaces_what_a_dead_server_has_left(
 @each_way
 @pytest.mark.parametrize("other_kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
 def test_takes_nothing_from_a_socket_that_does_not_listen_yet(
-    path: Path, kind: int, bind: Bind, other_kind: int
+    path: Path, kind: int, other_kind: int
 ) -> None:
     with (
         socket.socket(socket.AF_UNIX, kind) as sock,
@@ -88,23 +89,21 @@ def test_takes_nothing_from_a_socket_that_does_not_listen_yet(
         other.bind(str(path))
         before = path.lstat()
         with pytest.raises(OSError, match="another program listens there") as caught:
-            bind(claim_of(path), sock)
+            WAYS[kind](claim_of(path), sock)
 
         assert caught.value.errno == errno.EADDRINUSE
         assert path.lstat().st_ino == before.st_ino
 
 
 @each_way
-def test_takes_a_path_over_where_that_is_asked_for(
-    path: Path, kind: int, bind: Bind
-) -> None:
+def test_takes_a_path_over_where_that_is_asked_for(path: Path, kind: int) -> None:
     with (
         socket.socket(socket.AF_UNIX, kind) as first,
         socket.socket(socket.AF_UNIX, kind) as second,
     ):
         predecessor, successor = claim_of(path), claim_of(path, allow_takeover=True)
-        bind(predecessor, first)
-        bind(successor, second)
+        WAYS[kind](predecessor, first)
+        WAYS[kind](successor, second)
         predecessor.withdraw()
         assert names_in(path.parent) == ["x"]
         successor.withdraw()
@@ -138,7 +137,6 @@ def make_pipe(path: Path) -> None:
 def test_removes_nothing_that_is_no_socket(
     path: Path,
     kind: int,
-    bind: Bind,
     make: Callable[[Path], None],
     complaint: str,
     *,
@@ -149,7 +147,7 @@ def test_removes_nothing_that_is_no_socket(
 
     with socket.socket(socket.AF_UNIX, kind) as sock:
         with pytest.raises(OSError, match=complaint) as caught:
-            bind(claim_of(path, allow_takeover=allow_takeover), sock)
+            WAYS[kind](claim_of(path, allow_takeover=allow_takeover), sock)
 
     assert caught.value.errno == errno.EADDRINUSE
     assert path.lstat() == before
@@ -306,7 +304,7 @@ class Saboteur:
         self._at_call = at_call
         self._error = error
 
-    def sabotaged(self, function: Callable[..., object]) -> Callable[..., object]:
+    def sabotaged(self, function: Function) -> Function:
         def call(*arguments: object, **named: object) -> object:
             self.calls += 1
             if self.calls == self._at_call:
@@ -335,7 +333,6 @@ def test_whatever_fails_while_it_is_claimed_leaves_nothing_behind(
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: int,
-    bind: Bind,
     error: BaseException,
 ) -> None:
     for at_call in range(1, 100):
@@ -347,10 +344,8 @@ def test_whatever_fails_while_it_is_claimed_leaves_nothing_behind(
         ):
             for owner, name in CALLS:
                 patch.setattr(owner, name, saboteur.sabotaged(getattr(owner, name)))
-            try:
-                bind(claim, sock)
-            except (OSError, KeyboardInterrupt):
-                pass
+            with contextlib.suppress(OSError, KeyboardInterrupt):
+                WAYS[kind](claim, sock)
             patch.undo()
             claim.withdraw()
         assert names_in(path.parent) == [], f"call {at_call}"

@@ -96,7 +96,10 @@ def test_follows_no_link_that_somebody_has_put_there(
     target = tmp_path / "precious"
     (tmp_path / ".x.lock").symlink_to(target)
 
-    with pytest.raises(OSError, match="symbolic links") as caught, locked(directory, "x"):
+    with (
+        pytest.raises(OSError, match="symbolic links") as caught,
+        locked(directory, "x"),
+    ):
         pass
 
     assert caught.value.errno == errno.ELOOP
