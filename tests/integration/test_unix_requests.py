@@ -234,6 +234,7 @@ WITHOUT_UNIX_SOCKETS = """
 import socket, trio
 del socket.AF_UNIX
 import trioserver
+import trioserver._cli.main
 print("UnixStreamServer" in trioserver.__all__, hasattr(trioserver, "UnixStreamServer"))
 trioserver.TCPServer(("localhost", 0), trioserver.StreamRequestHandler).socket.close()
 """

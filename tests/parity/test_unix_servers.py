@@ -126,7 +126,7 @@ async def test_says_the_same_of_a_client_without_a_name(
 def test_a_bind_that_fails_is_an_os_error(
     library: Library, name: str, address: str
 ) -> None:
-    with pytest.raises(OSError, match="x|No such file"):
+    with pytest.raises(OSError, match=r"too long|at most|No such file"):
         make_server(library, name, address)
 
 
@@ -135,7 +135,7 @@ def test_a_bind_that_fails_is_an_os_error(
 def test_a_file_that_is_no_socket_stays(library: Library, name: str, path: str) -> None:
     Path(path).write_text("precious")
 
-    with pytest.raises(OSError, match="in use|there is a file"):
+    with pytest.raises(OSError, match=r"in use|there is a file"):
         make_server(library, name, path)
 
     assert Path(path).read_text() == "precious"
