@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket as _socket
+
 from trioserver._concurrency.threading_mixin import ThreadingMixIn
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.statistics import DatagramStatistics
 from trioserver._exceptions import (
     AlreadyServingError,
     ConnectionLostError,
+    DescriptorsLostError,
     IncompleteReadError,
     LimitOverrunError,
     ListenerBrokenError,
@@ -19,6 +22,7 @@ from trioserver._exceptions import (
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.datagram import DatagramRequestHandler
 from trioserver._handlers.stream import StreamRequestHandler
+from trioserver._peer_credentials import PeerCredentials
 from trioserver._servers.base import BaseServer
 from trioserver._servers.combinations import ThreadingTCPServer, ThreadingUDPServer
 from trioserver._servers.tcp import TCPServer
@@ -45,10 +49,12 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "BufferedWriter",
     "Connection",
     "DatagramSocket",
+    "PeerCredentials",
     # errors
     "ServerError",
     "AlreadyServingError",
     "ConnectionLostError",
+    "DescriptorsLostError",
     "IncompleteReadError",
     "LimitOverrunError",
     "ListenerBrokenError",
@@ -56,6 +62,16 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "RequestTimeoutError",
     "ServerClosedError",
 ]
+
+if hasattr(_socket, "AF_UNIX"):
+    from trioserver._servers.unix import UnixDatagramServer, UnixStreamServer
+    from trioserver._servers.unix_combinations import (
+        ThreadingUnixDatagramServer,
+        ThreadingUnixStreamServer,
+    )
+
+    __all__ += ["UnixStreamServer", "UnixDatagramServer"]  # noqa: RUF022  # as above
+    __all__ += ["ThreadingUnixStreamServer", "ThreadingUnixDatagramServer"]
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:

@@ -34,10 +34,6 @@ STILL_TO_COME = {
     "ForkingUDPServer",
     "ForkingUnixDatagramServer",
     "ForkingUnixStreamServer",
-    "ThreadingUnixDatagramServer",
-    "ThreadingUnixStreamServer",
-    "UnixDatagramServer",
-    "UnixStreamServer",
 }
 
 
