@@ -71,7 +71,7 @@ if hasattr(_socket, "AF_UNIX"):
     )
 
     __all__ += ["UnixStreamServer", "UnixDatagramServer"]  # noqa: RUF022  # as above
-    __all__ += ["ThreadingUnixStreamServer", "ThreadingUnixDatagramServer"]
+    __all__ += ["ThreadingUnixDatagramServer", "ThreadingUnixStreamServer"]
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:
