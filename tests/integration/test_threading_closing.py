@@ -211,3 +211,28 @@ async def test_errors_of_closing_by_force_are_logged(
             assert await receive_all(client) == b""
 
     assert "Closing a request by force said OSError: an old error" in caplog.text
+
+
+class Wrapped:
+    """A connection in a wrapping of the user's."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.socket.close()
+
+
+async def test_a_request_may_be_something_else_that_can_be_closed() -> None:
+    class Server(ThreadingTCPServer):
+        async def get_request(self) -> tuple[object, object]:
+            sock, client_address = await super().get_request()
+            return Wrapped(sock), client_address
+
+    def greet(request: Wrapped, *_: object) -> None:
+        request.socket.sendall(b"hello")
+
+    async with serving(Server(LOOPBACK, greet)) as server:
+        async with await connect(server) as client:
+            assert await receive_all(client) == b"hello"

@@ -77,11 +77,6 @@ class Gate:
         with trio.fail_after(STUCK):
             await eventually(lambda: self.inside >= count)
 
-    async def wait_passed(self, count: int) -> None:
-        """Wait until *count* handlers have left."""
-        with trio.fail_after(STUCK):
-            await eventually(lambda: self.passed >= count)
-
 
 async def threads_ended(server: ThreadingTCPServer | ThreadingUDPServer) -> None:
     """Wait until the last thread of *server* has ended."""
