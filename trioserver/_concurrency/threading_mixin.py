@@ -31,7 +31,7 @@ _OTHER_NAME: Final = {
 class ThreadingMixIn:
     """Runs the requests of a server in threads, so that handlers may block.
 
-    For synchronous handlers: classes derived from those of `socketserver`, and any
+    For synchronous handlers: classes derived from those of ``socketserver``, and any
     other callable that is not asynchronous. A request is a blocking socket, or a pair
     of a datagram and a socket.
 
