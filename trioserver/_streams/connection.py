@@ -218,9 +218,9 @@ class Connection(trio.abc.HalfCloseableStream):
 
     @property
     def peer_credentials(self) -> PeerCredentials:
-        """The process that has connected: its number, its user, its group.
+        """Who has connected, as the kernel knows it, whatever the client says.
 
-        Told by the kernel, not by the client. As in ``verify_request``: ``return
+        For an access check in ``verify_request``, as ``return
         request.peer_credentials.uid in {0, 1000}``.
 
         Raises:
