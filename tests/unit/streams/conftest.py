@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import pytest
 
@@ -25,10 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         if isinstance(item, pytest.Function) and "[edges" in item.name:
-            item.obj = _by_edges(item.obj)  # type: ignore[explicit-any]  # pytest's
+            item.obj = _by_edges(item.obj)
 
 
-def _by_edges(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+# Of whatever fixtures it takes.
+Test: TypeAlias = Callable[..., Awaitable[None]]  # type: ignore[explicit-any]  # see above
+
+
+def _by_edges(test: Test) -> Test:
     @functools.wraps(test)
     async def run(**fixtures: object) -> None:
         edges = EdgePoller()
