@@ -6,6 +6,7 @@ import inspect
 import math
 import socket
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 import trio
@@ -144,6 +145,9 @@ class ThreadingMixIn:
 
     def _check_handler(self, handler: object) -> None:
         check_threaded_handler(handler, type(self))
+
+    def _beside_requests(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()  # nobody waits for connections in Trio's thread
 
     def _stream_request(self, sock: socket.socket) -> Request:
         return make_blocking(sock)
