@@ -68,7 +68,8 @@ class DatagramSocket:
             OSError: If it cannot be sent: it is too long, or there is no way there.
             ConnectionLostError: If nobody is there.
             NamelessPeerError: If the address is None, as that of a client on a Unix
-                socket without a name is.
+                socket without a name is; or if its port is 0, with which a client says
+                that it wants no reply.
             trio.ClosedResourceError: If the server was closed, and its requests ended.
 
         Cancellation:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import socket
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 import trio
 
+from trioserver._datagrams.own_address import OwnAddress, is_bound
 from trioserver._datagrams.packet_info import (
     ANCILLARY_BYTES,
     AncillaryItem,
     ask_for_destinations,
 )
+
+# No datagram of UDP is longer.
+MAX_DATAGRAM_BYTES: Final = 65535
 
 
 class Datagram(NamedTuple):
@@ -34,13 +39,21 @@ class Datagram(NamedTuple):
 class Receiver:
     """Receives from one socket, which it does not own."""
 
-    __slots__ = ("_receive", "socket")
+    __slots__ = ("_receive", "own_address", "socket")
 
     def __init__(self, sock: socket.socket) -> None:
-        """Make *sock*, a bound datagram socket, fit for many tasks."""
+        """Make *sock*, a bound datagram socket, fit for many tasks.
+
+        Raises:
+            OSError: If it is not bound. Linux would let it wait for ever.
+        """
+        if not is_bound(sock):
+            raise OSError(errno.EINVAL, "the socket is not bound to an address")
         sock.setblocking(False)
         ask_for_destinations(sock)
         self.socket = sock
+        self.own_address = OwnAddress(sock)
+        """Where replies leave from."""
         self._receive = _receive_message if hasattr(sock, "recvmsg") else _receive_from
 
     async def receive(self, max_bytes: int) -> Datagram:
@@ -68,6 +81,9 @@ def _receive_message(sock: socket.socket, max_bytes: int) -> Datagram:
 
 
 def _receive_from(sock: socket.socket, max_bytes: int) -> Datagram:
-    """Receive where there is no recvmsg(), as on Windows."""
-    data, address = sock.recvfrom(max_bytes + 1)
+    """Receive where there is no recvmsg(), as on Windows.
+
+    All of it: there, what is longer than its buffer is an error, and lost.
+    """
+    data, address = sock.recvfrom(MAX_DATAGRAM_BYTES + 1)
     return Datagram(data[:max_bytes], address, [], len(data) > max_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -29,6 +30,9 @@ class DatagramStatistics:
     handled: int
     """Those whose handlers have returned without an error."""
 
+    from_itself: int
+    """Those that said they came from the server's own address, and were dropped."""
+
     dropped_by_kernel: int | None
     """Those that found no room in the system's queue. None where it cannot tell.
 
@@ -43,17 +47,23 @@ class DatagramCounts:
     received: int = 0
     truncated: int = 0
     handled: int = 0
+    from_itself: int = 0
     dropped_by_kernel: int | None = None
 
     def look_at(self, sock: socket.socket) -> None:
         """Learn how many the kernel has dropped on *sock*, unless it is closed."""
         if not _HAS_MEMINFO or sock.fileno() == -1:
             return
-        info = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        self.dropped_by_kernel = _MEMINFO.unpack(info)[-1]
+        with suppress(OSError):  # Linux has it since 4.12
+            info = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+            self.dropped_by_kernel = _MEMINFO.unpack(info)[-1]
 
     def statistics(self) -> DatagramStatistics:
         """Return a copy that no longer changes."""
         return DatagramStatistics(
-            self.received, self.truncated, self.handled, self.dropped_by_kernel
+            self.received,
+            self.truncated,
+            self.handled,
+            self.from_itself,
+            self.dropped_by_kernel,
         )

@@ -1,0 +1,64 @@
+"""Join multicast groups."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+import sys
+from contextlib import suppress
+from typing import Final
+
+# struct ip_mreqn: group, address of the interface, number of the interface.
+_IPV4: Final = struct.Struct("=4s4si")
+# struct ipv6_mreq: group, number of the interface.
+_IPV6: Final = struct.Struct("=16sI")
+
+# Linux hands a socket that is bound to a wildcard every group that anybody on the
+# machine has joined, unless it is told not to (ip(7)). Python has no names for it; the
+# numbers are those of linux/in.h and linux/in6.h.
+_ALL: Final = {
+    socket.AF_INET: (socket.IPPROTO_IP, 49),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 29),
+}
+
+
+def join_group(sock: socket.socket, group: str) -> None:
+    """Let *sock* receive what is sent to *group*, and to no group that others join.
+
+    Args:
+        sock: A socket for UDP.
+        group: ``"GROUP"`` or ``"GROUP%INTERFACE"``. An interface is given by its name,
+            and for IPv4 also by an address of it. By default, the system chooses.
+
+    Raises:
+        ValueError: If it is no address of a multicast group.
+        OSError: If there is no such interface, or it cannot join.
+    """
+    host, _, interface = group.partition("%")
+    address = ipaddress.ip_address(host)
+    if not address.is_multicast:
+        message = f"{group!r} is no address of a multicast group"
+        raise ValueError(message)
+    if sys.platform == "linux":
+        with suppress(OSError):  # IPv6 has it since Linux 4.20
+            sock.setsockopt(*_ALL[sock.family], 0)
+    if address.version == 4:  # noqa: PLR2004  # of the protocol
+        membership = _IPV4.pack(address.packed, *_ipv4_interface(interface))
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+    else:
+        membership = _IPV6.pack(address.packed, _index(interface))
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+
+
+def _ipv4_interface(interface: str) -> tuple[bytes, int]:
+    """Return the address and the number of *interface*; one of them is zero."""
+    try:
+        return ipaddress.IPv4Address(interface).packed, 0
+    except ValueError:
+        return bytes(4), _index(interface)
+
+
+def _index(interface: str) -> int:
+    """Return the number of *interface*; 0 lets the system choose."""
+    return socket.if_nametoindex(interface) if interface else 0
