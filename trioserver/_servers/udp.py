@@ -22,9 +22,10 @@ from trioserver._log import escape, log
 from trioserver._servers.base import HandlerFactory
 from trioserver._servers.tcp import TCPServer
 
-# A task costs some 6 KiB here, and a datagram up to 64 KiB; a sender costs nothing, and
-# can invent any number of addresses. For connections, descriptors are a limit anyway.
-MAX_CONCURRENT_REQUESTS: Final = 1000
+# A flood may take some 4 MiB of memory then: a request that waits costs 7 KiB, and the
+# datagram. A sender costs nothing, and can invent any number of addresses; for
+# connections, descriptors are a limit anyway.
+MAX_CONCURRENT_REQUESTS: Final = 500
 
 
 class UDPServer(TCPServer):
