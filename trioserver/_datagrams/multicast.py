@@ -32,14 +32,10 @@ def join_group(sock: socket.socket, group: str) -> None:
             and for IPv4 also by an address of it. By default, the system chooses.
 
     Raises:
-        ValueError: If it is no address of a multicast group.
         OSError: If there is no such interface, or it cannot join.
     """
     host, _, interface = group.partition("%")
     address = ipaddress.ip_address(host)
-    if not address.is_multicast:
-        message = f"{group!r} is no address of a multicast group"
-        raise ValueError(message)
     if sys.platform == "linux":
         with suppress(OSError):  # IPv6 has it since Linux 4.20
             sock.setsockopt(*_ALL[sock.family], 0)

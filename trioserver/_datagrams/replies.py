@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 from typing import Final, cast, final
 
 import trio
@@ -68,7 +69,7 @@ class Replies:
         self._turn = trio.StrictFIFOLock()
 
     async def send(
-        self, data: Buffer, flags: int, address: object, source: list[AncillaryItem]
+        self, data: Buffer, flags: int, address: object, source: Sequence[AncillaryItem]
     ) -> int:
         """Send one datagram to *address*. Return its length.
 
@@ -104,7 +105,7 @@ class Replies:
             self.socket.close()
 
     def _send_nowait(
-        self, data: Buffer, flags: int, address: object, source: list[AncillaryItem]
+        self, data: Buffer, flags: int, address: object, source: Sequence[AncillaryItem]
     ) -> int:
         if self.socket.fileno() == -1:
             message = "the server was closed, and with it the socket for replies"

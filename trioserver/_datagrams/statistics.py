@@ -40,6 +40,38 @@ class DatagramStatistics:
     """
 
 
+@attrs.frozen
+class SessionStatistics(DatagramStatistics):
+    """What a server with sessions tells beside.
+
+    Its ``handled`` counts the datagrams that handlers have received.
+    """
+
+    sessions: int
+    """Those that there are now."""
+
+    peak_sessions: int
+    """The most that there were at once."""
+
+    started: int
+    """All that have begun."""
+
+    expired: int
+    """Those that ended because their peers were silent."""
+
+    evicted: int
+    """Those that ended because a newcomer needed the place."""
+
+    refused: int
+    """Datagrams of newcomers for whom there was no place."""
+
+    dropped_by_sessions: int
+    """Datagrams that found no room in the queue of their session."""
+
+    unread: int
+    """Datagrams that were in the queue when their session was closed."""
+
+
 @attrs.define
 class DatagramCounts:
     """The same while it is counted."""
@@ -66,4 +98,31 @@ class DatagramCounts:
             self.handled,
             self.from_itself,
             self.dropped_by_kernel,
+        )
+
+
+@attrs.define
+class SessionCounts(DatagramCounts):
+    """The same while it is counted."""
+
+    peak_sessions: int = 0
+    started: int = 0
+    expired: int = 0
+    evicted: int = 0
+    refused: int = 0
+    dropped_by_sessions: int = 0
+    unread: int = 0
+
+    def session_statistics(self, sessions: int) -> SessionStatistics:
+        """Return a copy that no longer changes, of *sessions* that there are."""
+        return SessionStatistics(
+            **attrs.asdict(self.statistics()),
+            sessions=sessions,
+            peak_sessions=self.peak_sessions,
+            started=self.started,
+            expired=self.expired,
+            evicted=self.evicted,
+            refused=self.refused,
+            dropped_by_sessions=self.dropped_by_sessions,
+            unread=self.unread,
         )

@@ -18,6 +18,9 @@ from trioserver._datagrams.replies import Replies
 from trioserver._datagrams.statistics import DatagramCounts, DatagramStatistics
 from trioserver._engine.hooks import ClientAddress, Request, settled
 from trioserver._engine.log_interval import LogInterval
+from trioserver._handlers.checking import refuse_handlers
+from trioserver._handlers.session import DatagramSessionHandler
+from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._log import escape, log
 from trioserver._servers.base import HandlerFactory
 from trioserver._servers.tcp import TCPServer
@@ -100,7 +103,7 @@ class UDPServer(TCPServer):
         self._replies: Replies | None = None
         # Of sockets that were replaced while requests of theirs ran.
         self._outgrown: list[Replies] = []
-        self._counts = DatagramCounts()
+        self._counts = self._make_counts()
         self._truncations = LogInterval()
         self._own_datagrams = LogInterval()
         super().__init__(server_address, RequestHandlerClass, bind_and_activate)
@@ -142,7 +145,7 @@ class UDPServer(TCPServer):
             await settled(self.handle_truncated(request, client_address))
             return
         await super().finish_request(request, client_address)
-        self._counts.handled += 1
+        self._note_handled()
 
     async def handle_truncated(
         self, request: Request, client_address: ClientAddress
@@ -172,6 +175,11 @@ class UDPServer(TCPServer):
 
     # Inside
 
+    _unfit_handlers: tuple[type, ...] = (StreamRequestHandler, DatagramSessionHandler)
+
+    def _make_counts(self) -> DatagramCounts:
+        return DatagramCounts()
+
     async def _receive(self) -> tuple[Datagram, DatagramSocket]:
         """Wait for a datagram that is to be handled. Return it with its socket."""
         while True:
@@ -185,6 +193,13 @@ class UDPServer(TCPServer):
             self._drop_own(datagram)
             # A flood of these shall starve nobody, either.
             await trio.lowlevel.checkpoint()
+
+    def _note_handled(self) -> None:
+        self._counts.handled += 1
+
+    def _check_handler(self, handler: object) -> None:
+        super()._check_handler(handler)
+        refuse_handlers(handler, *self._unfit_handlers, what=type(self).__name__)
 
     def _drop_own(self, datagram: Datagram) -> None:
         self._counts.from_itself += 1
