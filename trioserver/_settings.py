@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, cast
 
 
 def _check_limit(name: str, value: object) -> None:
@@ -69,7 +69,7 @@ def _check_groups(name: str, value: object) -> None:
     if isinstance(value, str) or not isinstance(value, Sequence):
         message = f"{name} must be a sequence of addresses, not {value!r}"
         raise TypeError(message)
-    for group in value:
+    for group in cast("Sequence[object]", value):
         if not _is_group(group):
             message = f"{name} must be addresses of multicast groups, not {group!r}"
             raise ValueError(message)

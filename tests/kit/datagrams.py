@@ -8,6 +8,9 @@ import trio
 
 from trioserver import DatagramRequestHandler, UDPServer
 
+# No datagram of UDP over IPv4 has more bytes.
+MAX_PAYLOAD = 65507
+
 
 class UpperDatagramHandler(DatagramRequestHandler):
     """Answers each datagram in upper case."""
@@ -31,3 +34,29 @@ async def ask(client: trio.socket.SocketType, data: bytes) -> bytes:
     """Send a datagram, and return the one that comes back."""
     await client.send(data)
     return await client.recv(65536)
+
+
+def open_unconnected(family: int = socket.AF_INET) -> trio.socket.SocketType:
+    """Return a client's socket that gets replies from anywhere."""
+    return trio.socket.socket(family, socket.SOCK_DGRAM)
+
+
+class GateDatagramHandler(DatagramRequestHandler):
+    """Waits for the server's gate, and answers in upper case."""
+
+    server: GateDatagramServer
+
+    async def handle(self) -> None:
+        self.wfile.write(self.packet.upper())
+        self.server.events.append(b"begin " + self.packet)
+        await self.server.gate.wait()
+        self.server.events.append(b"end " + self.packet)
+
+
+class GateDatagramServer(UDPServer):
+    """Keeps its requests waiting until the gate is opened."""
+
+    def __init__(self) -> None:
+        self.gate = trio.Event()
+        self.events: list[bytes] = []
+        super().__init__(("127.0.0.1", 0), GateDatagramHandler)

@@ -17,9 +17,8 @@ _IPV6: Final = struct.Struct("=16sI")
 # Linux hands a socket that is bound to a wildcard every group that anybody on the
 # machine has joined, unless it is told not to (ip(7)). Python has no names for it; the
 # numbers are those of linux/in.h and linux/in6.h.
-_ALL: Final = {
-    socket.AF_INET: (socket.IPPROTO_IP, 49),
-    socket.AF_INET6: (socket.IPPROTO_IPV6, 29),
+_OPTIONS_FOR_ALL: Final = {
+    "linux": [(socket.IPPROTO_IP, 49), (socket.IPPROTO_IPV6, 29)],
 }
 
 
@@ -36,9 +35,9 @@ def join_group(sock: socket.socket, group: str) -> None:
     """
     host, _, interface = group.partition("%")
     address = ipaddress.ip_address(host)
-    if sys.platform == "linux":
-        with suppress(OSError):  # IPv6 has it since Linux 4.20
-            sock.setsockopt(*_ALL[sock.family], 0)
+    for level, option in _OPTIONS_FOR_ALL.get(sys.platform, []):
+        with suppress(OSError):  # the other family's; IPv6's came with Linux 4.20
+            sock.setsockopt(level, option, 0)
     if address.version == 4:  # noqa: PLR2004  # of the protocol
         membership = _IPV4.pack(address.packed, *_ipv4_interface(interface))
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)

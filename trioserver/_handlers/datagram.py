@@ -45,7 +45,7 @@ class DatagramRequestHandler(BaseRequestHandler):
         Raises:
             OSError: If it cannot be sent.
         """
-        reply = self.wfile.getbuffer()
+        reply = self.wfile.getvalue()
         if not reply or not self._has_succeeded:
             return
         if not is_answerable(self.client_address):
