@@ -98,11 +98,14 @@ def main() -> None:
     parser.add_argument("--limit", type=float, help="max_concurrent_requests")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--sessions", action="store_true", help="a UDPSessionServer")
+    parser.add_argument("--max-sessions", type=int, default=1000)
     options = parser.parse_args()
+    server: trioserver.UDPServer
     if options.sessions:
-        server: trioserver.UDPServer = trioserver.UDPSessionServer(
+        server = session_server = trioserver.UDPSessionServer(
             (HOST, 0), SlowSessionHandler
         )
+        session_server.max_sessions = options.max_sessions
     else:
         server = trioserver.UDPServer((HOST, 0), SlowHandler)
     if options.limit is not None:
