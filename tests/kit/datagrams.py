@@ -36,6 +36,19 @@ async def ask(client: trio.socket.SocketType, data: bytes) -> bytes:
     return await client.recv(65536)
 
 
+def receive_nowait(client: trio.socket.SocketType) -> bytes | None:
+    """Return the datagram that has come to *client*, if one has.
+
+    On loopback, what was sent is there.
+    """
+    with socket.socket(fileno=socket.dup(client.fileno())) as sock:
+        sock.setblocking(False)
+        try:
+            return sock.recv(65536)
+        except BlockingIOError:
+            return None
+
+
 def open_unconnected(family: int = socket.AF_INET) -> trio.socket.SocketType:
     """Return a client's socket that gets replies from anywhere."""
     return trio.socket.socket(family, socket.SOCK_DGRAM)

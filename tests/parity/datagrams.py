@@ -6,6 +6,7 @@ import socket
 
 import trio
 
+from kit.datagrams import receive_nowait
 from kit.serving import LOOPBACK, eventually
 from parity.journal import Journal
 from parity.libraries import Either, Library, Script
@@ -34,16 +35,6 @@ def open_client(server: Either) -> trio.socket.SocketType:
     return trio.socket.from_stdlib_socket(sock)
 
 
-def received(client: trio.socket.SocketType) -> bytes | None:
-    """Return the datagram that has come to *client*, if one has."""
-    with socket.socket(fileno=socket.dup(client.fileno())) as sock:
-        sock.setblocking(False)
-        try:
-            return sock.recv(65536)
-        except BlockingIOError:
-            return None
-
-
 async def play(
     library: Library, scenario: Scenario, script: Script = upper_packet
 ) -> Outcome:
@@ -59,7 +50,7 @@ async def play(
             except ESCAPING as escaped:
                 error = escaped
             # On loopback, what was sent is there.
-            reply = received(client)
+            reply = receive_nowait(client)
     text = b"none" if reply is None else reply
     return Outcome(journal.entries, text, repr(error) if error else "")
 
@@ -85,7 +76,7 @@ async def play_serving(
                 await client.send(scenario.sends)
                 await eventually(lambda: errors or _has_ended(journal))
                 await library.call(server.shutdown)
-            reply = received(client)
+            reply = receive_nowait(client)
     text = b"none" if reply is None else reply
     return Outcome(journal.entries, text, "".join(map(repr, errors)))
 

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from kit.datagrams import MAX_PAYLOAD
+from kit.datagrams import MAX_PAYLOAD, receive_nowait
 from kit.serving import LOOPBACK
-from parity.datagrams import open_client, play, play_serving, received, recording_server
+from parity.datagrams import open_client, play, play_serving, recording_server
 from parity.journal import Journal
 from parity.libraries import Either, Library, both_libraries, differs
 from parity.scenario import Outcome, Scenario, closing
@@ -124,7 +124,7 @@ async def test_the_request_is_the_data_and_a_socket(library: Library) -> None:
         with open_client(server) as client:
             await client.send(b"hello")
             await library.call(server.handle_request)
-            replies = [received(client), received(client)]
+            replies = [receive_nowait(client), receive_nowait(client)]
 
     assert replies == [b"by hand: hello", b"14"]
 
