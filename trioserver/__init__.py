@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket as _socket
+
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.session import DatagramSession
 from trioserver._datagrams.statistics import DatagramStatistics, SessionStatistics
 from trioserver._exceptions import (
     AlreadyServingError,
     ConnectionLostError,
+    DescriptorsLostError,
     IncompleteReadError,
     LimitOverrunError,
     ListenerBrokenError,
@@ -20,6 +23,7 @@ from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.datagram import DatagramRequestHandler
 from trioserver._handlers.session import DatagramSessionHandler
 from trioserver._handlers.stream import StreamRequestHandler
+from trioserver._peer_credentials import PeerCredentials
 from trioserver._servers.base import BaseServer
 from trioserver._servers.tcp import TCPServer
 from trioserver._servers.udp import UDPServer
@@ -47,10 +51,12 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "Connection",
     "DatagramSession",
     "DatagramSocket",
+    "PeerCredentials",
     # errors
     "ServerError",
     "AlreadyServingError",
     "ConnectionLostError",
+    "DescriptorsLostError",
     "IncompleteReadError",
     "LimitOverrunError",
     "ListenerBrokenError",
@@ -58,6 +64,11 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "RequestTimeoutError",
     "ServerClosedError",
 ]
+
+if hasattr(_socket, "AF_UNIX"):
+    from trioserver._servers.unix import UnixDatagramServer, UnixStreamServer
+
+    __all__ += ["UnixStreamServer", "UnixDatagramServer"]  # noqa: RUF022  # as above
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:

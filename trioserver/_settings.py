@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Final, cast
 
+_MAX_MODE: Final = 0o777
+
 
 def _check_limit(name: str, value: object) -> None:
     if value == math.inf:
@@ -82,10 +84,21 @@ def _is_group(group: object) -> bool:
         return False
 
 
+def _check_mode(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        message = f"{name} must be a number as 0o660, not {value!r}"
+        raise TypeError(message)
+    if not 0 <= value <= _MAX_MODE:
+        # 660 without the 0o is 0o1224.
+        message = f"{name} must be 0 to 0o777, not {oct(value)}: is its 0o missing?"
+        raise ValueError(message)
+
+
 _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "timeout": _check_timeout,
     "request_queue_size": _check_count,
     "max_packet_size": _check_positive,
+    "socket_mode": _check_mode,
     "multicast_groups": _check_groups,
     "max_sessions": _check_limit,
     "session_timeout": check_seconds,

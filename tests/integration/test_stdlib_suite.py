@@ -40,8 +40,6 @@ STILL_TO_COME = {
     "ThreadingUDPServer",
     "ThreadingUnixDatagramServer",
     "ThreadingUnixStreamServer",
-    "UnixDatagramServer",
-    "UnixStreamServer",
 }
 
 

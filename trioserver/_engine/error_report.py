@@ -11,6 +11,7 @@ from trioserver._engine.hooks import ClientAddress, Request
 from trioserver._exception_groups import leaves
 from trioserver._exceptions import (
     ConnectionLostError,
+    DescriptorsLostError,
     IncompleteReadError,
     LimitOverrunError,
     NamelessPeerError,
@@ -28,6 +29,7 @@ _LEVELS: Final[tuple[tuple[tuple[type[BaseException], ...], int], ...]] = (
             LimitOverrunError,
             IncompleteReadError,
             NamelessPeerError,
+            DescriptorsLostError,
         ),
         logging.INFO,
     ),
