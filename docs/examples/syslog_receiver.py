@@ -40,6 +40,8 @@ def make_server(where: str) -> trioserver.UDPServer:
 
 if __name__ == "__main__":
     server = make_server(sys.argv[1] if len(sys.argv) > 1 else "localhost:9999")
-    print("Syslog on", server.server_address, flush=True)
+    address = server.server_address
+    where = address if isinstance(address, str) else "{}:{}".format(*address)
+    print(f"Syslog on {where}", flush=True)
     with suppress(KeyboardInterrupt):
         trio.run(server.serve)

@@ -6,7 +6,13 @@ import socket
 
 import trio
 
-from trioserver import DatagramRequestHandler, UDPServer
+from trioserver import (
+    BaseRequestHandler,
+    DatagramRequestHandler,
+    DatagramSessionHandler,
+    UDPServer,
+    UDPSessionServer,
+)
 
 # No datagram of UDP over IPv4 has more bytes.
 MAX_PAYLOAD = 65507
@@ -73,3 +79,31 @@ class GateDatagramServer(UDPServer):
         self.gate = trio.Event()
         self.events: list[bytes] = []
         super().__init__(("127.0.0.1", 0), GateDatagramHandler)
+
+
+class CountingHandler(DatagramSessionHandler):
+    """Answers each datagram of a peer with its number; says how the session ended."""
+
+    server: CountingServer
+
+    async def handle(self) -> None:
+        number = 0
+        async for data in self.session:
+            number += 1
+            if data == b"fail":
+                message = "no reason"
+                raise ValueError(message)
+            if data == b"bye":
+                return
+            await self.session.send(b"%d" % number)
+        self.server.ends.append(self.session.end_reason)
+
+
+class CountingServer(UDPSessionServer):
+    def __init__(
+        self, handler: type[BaseRequestHandler] = CountingHandler, **settings: object
+    ) -> None:
+        self.ends: list[str | None] = []
+        super().__init__(("127.0.0.1", 0), handler)
+        for name, value in settings.items():
+            setattr(self, name, value)
