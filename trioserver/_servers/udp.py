@@ -91,7 +91,7 @@ class UDPServer(TCPServer):
         Args:
             server_address: ``(host, port)``; port 0 lets the system choose one.
             RequestHandlerClass: See `BaseServer`.
-            bind_and_activate: Whether to call `server_bind` and `server_activate`. If
+            bind_and_activate: Whether to call `TCPServer.server_bind` and `server_activate`. If
                 not, the caller does, before serving.
 
         Raises:
@@ -139,7 +139,7 @@ class UDPServer(TCPServer):
     async def finish_request(
         self, request: Request, client_address: ClientAddress
     ) -> None:
-        """Call `RequestHandlerClass`, or `handle_truncated`."""
+        """Handle the datagram, or call `handle_truncated`."""
         if _is_truncated(request):
             self._counts.truncated += 1
             await settled(self.handle_truncated(request, client_address))

@@ -89,12 +89,12 @@ class UDPSessionServer(UDPServer):
 
     @trio.lowlevel.enable_ki_protection
     async def handle_request(self) -> None:
-        """Wait for one session, and see it to its end, or call `handle_timeout`.
+        """Wait for one session and see it to its end; like `BaseServer.handle_request`.
 
         Meanwhile, what newcomers send is dropped.
 
         Raises:
-            AlreadyServingError: If `serve_forever` is running, or another call.
+            AlreadyServingError: If an accept loop is running, or another call.
             ServerClosedError: If the server was closed, before or meanwhile.
             ListenerBrokenError: If its socket can never receive again.
 
