@@ -8,7 +8,13 @@ import pytest
 
 from kit.datagrams import MAX_PAYLOAD, receive_nowait
 from kit.serving import LOOPBACK
-from parity.datagrams import open_client, play, play_serving, recording_server
+from parity.datagrams import (
+    open_client,
+    play,
+    play_serving,
+    recording_server,
+    upper_packet,
+)
 from parity.journal import Journal
 from parity.libraries import Either, Library, both_libraries, differs
 from parity.scenario import Outcome, Scenario, closing
@@ -209,7 +215,9 @@ def test_a_handler_for_connections(
     raised = None
 
     try:
-        library.class_("UDPServer")(LOOPBACK, library.handler(_nothing)).socket.close()
+        library.class_("UDPServer")(
+            LOOPBACK, library.handler(upper_packet)
+        ).socket.close()
     except TypeError as error:
         raised = type(error)
 
@@ -218,12 +226,8 @@ def test_a_handler_for_connections(
 
 @differs(socketserver="blocking", trioserver="non-blocking")
 def test_the_socket(library: Library, expected: str) -> None:
-    handler = library.handler(_nothing, "DatagramRequestHandler")
+    handler = library.handler(upper_packet, "DatagramRequestHandler")
     with library.class_("UDPServer")(LOOPBACK, handler) as server:
         timeout = server.socket.gettimeout()
 
     assert {None: "blocking", 0.0: "non-blocking"}[timeout] == expected
-
-
-def _nothing(handler: Either) -> Either:
-    yield

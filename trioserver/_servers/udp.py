@@ -91,8 +91,8 @@ class UDPServer(TCPServer):
         Args:
             server_address: ``(host, port)``; port 0 lets the system choose one.
             RequestHandlerClass: See `BaseServer`.
-            bind_and_activate: Whether to call `TCPServer.server_bind` and `server_activate`. If
-                not, the caller does, before serving.
+            bind_and_activate: Whether to call `TCPServer.server_bind` and
+                `server_activate`. If not, the caller does, before serving.
 
         Raises:
             TypeError: If the address or the handler is of a wrong kind.

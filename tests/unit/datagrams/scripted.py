@@ -28,6 +28,8 @@ class ScriptedSocket:
     address: object = ("192.0.2.9", 9)
     sent: list[tuple[object, ...]] = attrs.field(factory=list)
     is_closed: bool = False
+    options: list[tuple[object, ...]] = attrs.field(factory=list)
+    """What was set, in vain."""
 
     def recvmsg(self, *_: int) -> object:
         return self._play()
@@ -41,7 +43,8 @@ class ScriptedSocket:
     def getsockname(self) -> object:
         return self.address
 
-    def setsockopt(self, *_: int) -> None:
+    def setsockopt(self, *arguments: object) -> None:
+        self.options.append(arguments)
         raise OSError
 
     def getsockopt(self, *_: int) -> object:
