@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from kit.datagrams import MAX_PAYLOAD, UpperDatagramHandler, ask, open_client
-from kit.serving import LOOPBACK, STUCK, serving
+from kit.serving import LOOPBACK, STUCK, eventually, serving
 from trioserver import (
     BaseRequestHandler,
     DatagramRequestHandler,
@@ -118,8 +118,7 @@ async def test_who_wants_no_reply_is_one_line_in_the_log(
         async with serving(UDPServer(LOOPBACK, Eager)) as server:
             with open_client(server) as client:
                 await client.send(b"hello")
-                while not caplog.records:
-                    await trio.lowlevel.checkpoint()
+                await eventually(lambda: caplog.records)
 
     (record,) = caplog.records
     assert (record.levelno, record.exc_info) == (logging.INFO, None)

@@ -16,7 +16,7 @@ LOOPBACK_INTERFACE = socket.if_nametoindex("lo")
 def joined(group: str) -> tuple[object, ...]:
     """Return the last option that is set to join *group*."""
     scripted = ScriptedSocket()
-    with pytest.raises(OSError, match="^$"):
+    with pytest.raises(OSError, match=r"^$"):
         join_group(as_socket(scripted), group)
     return scripted.options[-1]
 
@@ -62,7 +62,7 @@ def test_only_linux_has_to_be_told_to_leave_others_groups_alone(
     monkeypatch.setattr("sys.platform", system)
     scripted = ScriptedSocket()
 
-    with pytest.raises(OSError, match="^$"):
+    with pytest.raises(OSError, match=r"^$"):
         join_group(as_socket(scripted), "239.1.2.3")
 
     assert len(scripted.options) == options + 1
