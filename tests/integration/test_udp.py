@@ -297,6 +297,29 @@ async def test_counts_what_the_kernel_has_dropped() -> None:
     assert server.statistics().dropped_by_kernel == dropped
 
 
+async def test_tells_once_a_second_that_the_kernel_drops_datagrams(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("trioserver._servers.udp.LOOK_FOR_DROPS_EVERY", 2)
+    server = UDPServer(LOOPBACK, EchoHandler)
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    server.max_concurrent_requests = 0
+    async with serving(server):
+        with open_client(server) as client:
+            for _ in range(100):
+                await client.send(bytes(1000))
+            server.max_concurrent_requests = 10
+            await eventually(lambda: caplog.records)
+            for _ in range(5):
+                await client.send(b"no more are lost")
+            await eventually(lambda: server.statistics().received > 5)
+    dropped = server.statistics().dropped_by_kernel
+
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"(since the last line: {dropped})" in record.getMessage()
+
+
 # One at a call
 
 

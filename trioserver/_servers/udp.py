@@ -30,6 +30,10 @@ from trioserver._servers.tcp import TCPServer
 # connections, descriptors are a limit anyway.
 MAX_CONCURRENT_REQUESTS: Final = 500
 
+# Datagrams that are received between two looks at what the kernel has dropped, which
+# take 1 µs each.
+LOOK_FOR_DROPS_EVERY: Final = 256
+
 
 class UDPServer(TCPServer):
     """A server for UDP: each datagram is a request, ``(data, socket)``.
@@ -106,6 +110,8 @@ class UDPServer(TCPServer):
         self._counts = self._make_counts()
         self._truncations = LogInterval()
         self._own_datagrams = LogInterval()
+        self._drops = LogInterval()
+        self._drops_logged = 0
         super().__init__(server_address, RequestHandlerClass, bind_and_activate)
 
     # For the caller
@@ -186,6 +192,8 @@ class UDPServer(TCPServer):
             receiver, replies = self._channel()
             datagram = await receiver.receive(self.max_packet_size)
             self._counts.received += 1
+            if self._counts.received % LOOK_FOR_DROPS_EVERY == 0:
+                self._look_for_drops()
             if self.accept_own_datagrams or (
                 datagram.address not in receiver.own_address
             ):
@@ -200,6 +208,18 @@ class UDPServer(TCPServer):
     def _check_handler(self, handler: object) -> None:
         super()._check_handler(handler)
         refuse_handlers(handler, *self._unfit_handlers, what=type(self).__name__)
+
+    def _look_for_drops(self) -> None:
+        """Say how many datagrams the kernel has dropped since the last line."""
+        self._counts.look_at(self.socket)
+        dropped = (self._counts.dropped_by_kernel or 0) - self._drops_logged
+        if dropped > 0 and self._drops.note():
+            self._drops_logged += dropped
+            log(
+                logging.WARNING,
+                f"The system has dropped datagrams to {self._where()}: they found no "
+                f"room in its queue (since the last line: {dropped})",
+            )
 
     def _drop_own(self, datagram: Datagram) -> None:
         self._counts.from_itself += 1

@@ -7,7 +7,7 @@ import socket
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioserver._datagrams.packet_info import (
@@ -76,6 +76,7 @@ def test_nobody_can_send_from_a_group_of_ipv6(address: str) -> None:
     assert reply_source([ipv6(address)]) == []
 
 
+@settings(deadline=None)
 @given(
     address=st.ip_addresses(v=6),
     interface=st.integers(0, 2**32 - 1),
@@ -92,6 +93,7 @@ def test_an_address_of_ipv6_is_told_from_others_as_ipaddress_does(
     assert source == expected
 
 
+@settings(deadline=None)
 @given(st.permutations([*OTHERS, ipv4("192.0.2.1"), ipv6("::ffff:192.0.2.1")]))
 def test_of_two_items_the_one_for_ipv4_counts_in_any_order(
     ancillary: list[AncillaryItem],

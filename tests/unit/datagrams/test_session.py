@@ -8,7 +8,7 @@ import attrs
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioserver._datagrams.datagram_socket import DatagramSocket
@@ -298,6 +298,7 @@ def test_says_with_whom_it_is_and_how_it_is() -> None:
     assert repr(session) == f"<DatagramSession with {PEER}, stopped>"
 
 
+@settings(deadline=None)
 @given(
     data=st.lists(st.binary(max_size=3), max_size=12),
     size=st.integers(1, 5),

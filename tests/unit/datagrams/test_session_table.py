@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import attrs
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioserver._datagrams.datagram_socket import DatagramSocket
@@ -192,6 +192,7 @@ def test_ends_all_when_the_server_stops() -> None:
     assert len(world.table) == 0
 
 
+@settings(deadline=None)
 @given(
     peers=st.lists(st.sampled_from("abcdefgh"), max_size=60),
     max_sessions=st.integers(0, 5),
