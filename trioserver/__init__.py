@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket as _socket
 
+from trioserver._concurrency.threading_mixin import ThreadingMixIn
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.session import DatagramSession
 from trioserver._datagrams.statistics import DatagramStatistics, SessionStatistics
@@ -25,6 +26,7 @@ from trioserver._handlers.session import DatagramSessionHandler
 from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._peer_credentials import PeerCredentials
 from trioserver._servers.base import BaseServer
+from trioserver._servers.combinations import ThreadingTCPServer, ThreadingUDPServer
 from trioserver._servers.tcp import TCPServer
 from trioserver._servers.udp import UDPServer
 from trioserver._servers.udp_sessions import UDPSessionServer
@@ -38,6 +40,9 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "TCPServer",
     "UDPServer",
     "UDPSessionServer",
+    "ThreadingMixIn",
+    "ThreadingTCPServer",
+    "ThreadingUDPServer",
     "DatagramStatistics",
     "SessionStatistics",
     # handlers
@@ -67,8 +72,13 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
 
 if hasattr(_socket, "AF_UNIX"):
     from trioserver._servers.unix import UnixDatagramServer, UnixStreamServer
+    from trioserver._servers.unix_combinations import (
+        ThreadingUnixDatagramServer,
+        ThreadingUnixStreamServer,
+    )
 
     __all__ += ["UnixStreamServer", "UnixDatagramServer"]  # noqa: RUF022  # as above
+    __all__ += ["ThreadingUnixDatagramServer", "ThreadingUnixStreamServer"]
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:

@@ -129,14 +129,16 @@ def compile_load(directory: Path) -> Path:
     """Compile the clients, and return the program."""
     program = directory / "udp_load"
     source = Path(__file__).with_name("udp_load.c")
-    subprocess.run(["cc", "-O2", "-o", program, source], check=True)  # noqa: S603, S607  # our own, with the system's compiler
+    subprocess.run(["cc", "-O2", "-o", program, source], check=True)  # noqa: S607  # our own, with the system's compiler
     return program
 
 
 def echo(load: Path, port: int, clients: int, datagrams: int) -> int:
     """Let *clients* be answered until *datagrams* have come back. Return how many."""
     command = [str(load), str(port), str(clients), str(datagrams)]
-    return int(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603  # our own
+    return int(
+        subprocess.run(command, check=True, capture_output=True).stdout
+    )  # our own
 
 
 def cpu_seconds(pid: int) -> float:
@@ -148,7 +150,7 @@ def cpu_seconds(pid: int) -> float:
 def measure(name: str, load: Path, clients: int, datagrams: int) -> float:
     """Return the CPU microseconds that the server called *name* uses per datagram."""
     command = [sys.executable, __file__, "--serve", name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603  # ourselves
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # ourselves
         assert process.stdout is not None
         port = int(process.stdout.readline())
         echo(load, port, clients, datagrams // 10)

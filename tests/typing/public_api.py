@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 from functools import partial
 from pathlib import Path
 
@@ -114,6 +115,42 @@ async def serve_datagrams() -> None:
     sessions: int = Dialogues(("::1", 0), Dialogue).statistics().sessions
     server.accept_own_datagrams = bool(dropped or sessions)
     await server.serve()
+
+
+class BlockingHandler(socketserver.StreamRequestHandler):
+    """A synchronous handler."""
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+class ThreadedStore(trioserver.ThreadingMixIn, trioserver.TCPServer):
+    """A server with threads, settings and hooks."""
+
+    daemon_threads = True
+    max_threads = 100
+
+    async def process_request(
+        self, request: socket.socket, client_address: tuple[str, int]
+    ) -> None:
+        await super().process_request(request, client_address)
+
+    def process_request_thread(
+        self, request: socket.socket, client_address: tuple[str, int]
+    ) -> None:
+        super().process_request_thread(request, client_address)
+
+
+def serve_in_threads() -> None:
+    """Run servers with threads."""
+    with ThreadedStore(("localhost", 0), BlockingHandler) as server:
+        running: int = server.thread_limiter.borrowed_tokens
+        server.max_threads = running + 1
+        server.daemon_threads = server.block_on_close
+    trioserver.ThreadingUDPServer(("localhost", 0), BlockingHandler)
+    trioserver.ThreadingUnixStreamServer("/run/store", BlockingHandler)
+    trio.run(trioserver.ThreadingTCPServer(("localhost", 0), BlockingHandler).serve)
 
 
 async def main() -> None:

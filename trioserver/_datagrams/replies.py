@@ -15,7 +15,7 @@ from trioserver._streams.budget import Budget
 
 # Nobody is at the address, or there is no way there. Whoever forges the address of a
 # request can cause it: a closed port, a Unix socket without a file, an unused network.
-_NOBODY_ERRNOS: Final = frozenset(
+NOBODY_ERRNOS: Final = frozenset(
     getattr(errno, name)
     for name in (
         "ECONNREFUSED",
@@ -93,7 +93,7 @@ class Replies:
                 await self._wait_for_room(pause)
                 pause = min(pause * 2 or FIRST_PAUSE, MAX_PAUSE)
             except OSError as error:
-                if error.errno in _NOBODY_ERRNOS:
+                if error.errno in NOBODY_ERRNOS:
                     raise connection_lost(error) from error
                 raise
 

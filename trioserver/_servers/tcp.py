@@ -13,6 +13,7 @@ from functools import partial
 
 import trio
 
+from trioserver._concurrency.thread_hooks import HooksInPlace, StreamThreadHooks
 from trioserver._engine.accept_queue import start_queued
 from trioserver._engine.hooks import ClientAddress, Request, settled
 from trioserver._log import describe, log
@@ -138,7 +139,7 @@ class TCPServer(BaseServer):
             self._adopt_listener()
         sock, address = await accept(self.socket)
         try:
-            return Connection(sock, readiness=self._readiness(sock)), address
+            return self._stream_request(sock), address
         except BaseException:
             sock.close()
             raise
@@ -178,6 +179,13 @@ class TCPServer(BaseServer):
             await request.aclose()
 
     # Inside
+
+    def _stream_request(self, sock: stdlib_socket.socket) -> Request:
+        """Return an accepted *sock* as what handlers are given."""
+        return Connection(sock, readiness=self._readiness(sock))
+
+    def _thread_hooks(self) -> HooksInPlace:
+        return HooksInPlace(StreamThreadHooks, TCPServer)
 
     def _readiness(self, sock: stdlib_socket.socket) -> Readiness | None:
         """Return how to wait for *sock*; None is Trio's own way."""

@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from trioserver._concurrency.thread_hooks import DatagramThreadHooks, HooksInPlace
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.multicast import join_group
 from trioserver._datagrams.own_address import is_bound
@@ -139,8 +140,8 @@ class UDPServer(TCPServer):
         Cancellation:
             Nothing was received.
         """
-        datagram, sock = await self._receive()
-        return (datagram.data, sock), datagram.address
+        datagram, replies = await self._receive()
+        return self._datagram_request(datagram, replies), datagram.address
 
     async def finish_request(
         self, request: Request, client_address: ClientAddress
@@ -186,8 +187,8 @@ class UDPServer(TCPServer):
     def _make_counts(self) -> DatagramCounts:
         return DatagramCounts()
 
-    async def _receive(self) -> tuple[Datagram, DatagramSocket]:
-        """Wait for a datagram that is to be handled. Return it with its socket."""
+    async def _receive(self) -> tuple[Datagram, Replies]:
+        """Wait for a datagram that is to be handled. Return it, and who answers."""
         while True:
             receiver, replies = self._channel()
             datagram = await receiver.receive(self.max_packet_size)
@@ -197,7 +198,7 @@ class UDPServer(TCPServer):
             if self.accept_own_datagrams or (
                 datagram.address not in receiver.own_address
             ):
-                return datagram, DatagramSocket(datagram, replies)
+                return datagram, replies
             self._drop_own(datagram)
             # A flood of these shall starve nobody, either.
             await trio.lowlevel.checkpoint()
@@ -231,6 +232,13 @@ class UDPServer(TCPServer):
                 f"as {escape(datagram.address)} (such datagrams since the last line: "
                 f"{count})",
             )
+
+    def _datagram_request(self, datagram: Datagram, replies: Replies) -> Request:
+        """Return a *datagram* as what handlers are given."""
+        return datagram.data, DatagramSocket(datagram, replies)
+
+    def _thread_hooks(self) -> HooksInPlace:
+        return HooksInPlace(DatagramThreadHooks, UDPServer)
 
     def _channel(self) -> tuple[Receiver, Replies]:
         """Return what receives and what answers, made when they are first needed.

@@ -124,8 +124,8 @@ class UDPSessionServer(UDPServer):
             What was received before is with its sessions.
         """
         while True:
-            datagram, sock = await self._receive()
-            request = self._route(datagram, sock)
+            datagram, replies = await self._receive()
+            request = self._route(datagram, DatagramSocket(datagram, replies))
             if request is not None:
                 if self._single is not None:
                     self._single.set()
@@ -157,8 +157,8 @@ class UDPSessionServer(UDPServer):
         """Receive what comes while the session of `handle_request` runs."""
         await has_begun.wait()
         while True:
-            datagram, sock = await self._receive()
-            self._sessions.deliver_if_known(datagram, sock)
+            datagram, replies = await self._receive()
+            self._sessions.deliver_if_known(datagram, DatagramSocket(datagram, replies))
             await self._routing.spend()
 
     def _refuse(self, address: object) -> None:

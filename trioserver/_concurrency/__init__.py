@@ -1,0 +1,1 @@
+"""What runs synchronous handlers: threads, and what they see of the server."""
