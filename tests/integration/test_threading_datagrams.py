@@ -292,3 +292,41 @@ async def test_requests_of_a_plain_server_are_as_before() -> None:
             await eventually(lambda: seen)
 
     assert seen == [False]
+
+
+async def test_a_request_may_be_no_datagram_of_ours() -> None:
+    seen: list[object] = []
+
+    class Server(ThreadingUDPServer):
+        async def get_request(self) -> tuple[object, object]:
+            (data, sock), client_address = await super().get_request()
+            sock.close()
+            return data, client_address
+
+    server = Server(LOOPBACK, lambda request, *_: seen.append(request))
+    async with serving(server):
+        with open_client(server) as client:
+            await client.send(b"hello")
+            await eventually(lambda: seen)
+
+    assert seen == [b"hello"]
+    assert server.statistics().handled == 1
+
+
+async def test_a_client_that_wants_no_reply_gets_none() -> None:
+    """Its port is 0, as RFC 768 allows."""
+    errors: list[type[BaseException]] = []
+
+    def answer(handler: AnyHandler) -> None:
+        try:
+            handler.request[1].sendto(b"hello", ("127.0.0.1", 0))
+        except NamelessPeerError as error:
+            errors.append(type(error))
+
+    server = ThreadingUDPServer(LOOPBACK, handling_datagrams(answer))
+    async with serving(server):
+        with open_client(server) as client:
+            await client.send(b"hello")
+            await eventually(lambda: errors)
+
+    assert errors == [NamelessPeerError]

@@ -18,6 +18,7 @@ import attrs
 from trioserver._concurrency.blocking_close import half_close_and_linger
 from trioserver._concurrency.thread_run import is_escaping
 from trioserver._datagrams.statistics import DatagramCounts
+from trioserver._datagrams.thread_socket import ThreadDatagram
 from trioserver._engine.admission import Admission
 from trioserver._engine.error_report import report_error
 from trioserver._engine.hooks import ClientAddress, Request, Server
@@ -103,8 +104,8 @@ class DatagramThreadHooks(ThreadHooks):
 
     def finish_request(self, request: Request, client_address: ClientAddress) -> None:
         """Call `RequestHandlerClass`, or `handle_truncated`."""
-        _data, sock = request
-        if sock.is_truncated:
+        # An override of get_request() may return something else.
+        if isinstance(request, ThreadDatagram) and request.socket.is_truncated:
             with _counting:
                 self._counts.truncated += 1
             self.handle_truncated(request, client_address)
@@ -115,7 +116,8 @@ class DatagramThreadHooks(ThreadHooks):
 
     def close_request(self, request: Request) -> None:
         """Close the duplicate of the server's socket."""
-        request.close()
+        if isinstance(request, ThreadDatagram):
+            request.close()
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, cast, final
 
 from trioserver._datagrams.packet_info import AncillaryItem, reply_source
 from trioserver._datagrams.receiver import Datagram
-from trioserver._datagrams.replies import NOBODY_ERRNOS, Buffer
+from trioserver._datagrams.replies import NOBODY_ERRNOS, Buffer, is_answerable
 from trioserver._exceptions import connection_lost, nameless_peer
 
 # Seconds that a call may wait. It cannot be interrupted, since all requests share what
@@ -58,10 +58,10 @@ class ThreadDatagramSocket(socket.socket):
         Raises:
             OSError: If it cannot be sent. A `ConnectionLostError` if that is for want
                 of somebody to receive it.
-            NamelessPeerError: If the address is None.
+            NamelessPeerError: If the address is None, or its port is 0.
             TimeoutError: If there was no room for it for too long.
         """
-        if flags_and_address and flags_and_address[-1] is None:
+        if flags_and_address and not is_answerable(flags_and_address[-1]):
             raise nameless_peer()
         try:
             return self._sendto(data, *flags_and_address)
