@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os as _os
+
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.statistics import DatagramStatistics
 from trioserver._exceptions import (
@@ -51,6 +53,12 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "RequestTimeoutError",
     "ServerClosedError",
 ]
+
+if hasattr(_os, "fork") and hasattr(_os, "waitid"):  # macOS has both since Python 3.13
+    from trioserver._concurrency.forking_mixin import ForkingMixIn
+    from trioserver._servers.forking import ForkingTCPServer, ForkingUDPServer
+
+    __all__ += ["ForkingMixIn", "ForkingTCPServer", "ForkingUDPServer"]  # noqa: RUF022  # as above
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:

@@ -61,6 +61,7 @@ _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "request_queue_size": _check_count,
     "max_packet_size": _check_packet_size,
     "max_concurrent_requests": _check_limit,
+    "max_children": _check_limit,
     "drain_timeout": check_seconds,
     "cleanup_timeout": _check_bounded_seconds,
     "linger_timeout": _check_bounded_seconds,

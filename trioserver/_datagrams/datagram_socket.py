@@ -47,6 +47,10 @@ class DatagramSocket:
         """
         return destination(self._datagram.ancillary)
 
+    def forget_waiters(self) -> None:
+        """Forget the tasks that wait to send, in a forked child, which has none."""
+        self._replies.forget_waiters()
+
     def fileno(self) -> int:
         """Return the descriptor of `socket`."""
         return self.socket.fileno()

@@ -10,6 +10,7 @@ import trio
 
 from trioserver._datagrams.packet_info import AncillaryItem
 from trioserver._exceptions import connection_lost, nameless_peer
+from trioserver._open_descriptors import note_open
 from trioserver._streams.budget import Budget
 
 # Nobody is at the address any more: a port that was closed, a Unix socket that nobody
@@ -36,7 +37,7 @@ class Replies:
         Raises:
             OSError: If there is no descriptor left.
         """
-        self.socket = sock.dup()
+        self.socket = note_open(sock.dup())
         self._budget = Budget()
         # Trio lets one task wait for a descriptor at a time.
         self._turn = trio.StrictFIFOLock()
@@ -67,6 +68,10 @@ class Replies:
                 if error.errno in _NOBODY_ERRNOS:
                     raise connection_lost(error) from error
                 raise
+
+    def forget_waiters(self) -> None:
+        """Forget who waits to send: in a forked child nobody does."""
+        self._turn = trio.StrictFIFOLock()
 
     def close(self) -> None:
         """Close the descriptor, and wake who still waits to send."""

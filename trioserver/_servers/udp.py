@@ -97,13 +97,10 @@ class UDPServer(TCPServer):
         self, request: Request, client_address: ClientAddress
     ) -> None:
         """Call `RequestHandlerClass`, or `handle_truncated`."""
-        _data, sock = request
-        if sock.is_truncated:
-            self._counts.truncated += 1
-            await settled(self.handle_truncated(request, client_address))
+        if await self._process_here(request, client_address):
             return
         await super().finish_request(request, client_address)
-        self._counts.handled += 1
+        self._note_handled()
 
     async def handle_truncated(
         self, request: Request, client_address: ClientAddress
@@ -153,6 +150,20 @@ class UDPServer(TCPServer):
 
     def _is_listening(self) -> bool:
         return False
+
+    async def _process_here(
+        self, request: Request, client_address: ClientAddress
+    ) -> bool:
+        _data, sock = request
+        # A synchronous handler has a plain socket, for what is not truncated.
+        if not getattr(sock, "is_truncated", False):
+            return False
+        self._counts.truncated += 1
+        await settled(self.handle_truncated(request, client_address))
+        return True
+
+    def _note_handled(self) -> None:
+        self._counts.handled += 1
 
     def _note_idle(self) -> None:
         # Requests may go on after the socket is closed, and send their replies.

@@ -11,6 +11,7 @@ import trio
 
 from trioserver._exceptions import connection_lost
 from trioserver._log import describe, log
+from trioserver._open_descriptors import note_open
 from trioserver._streams.readiness import Readiness, TrioReadiness
 
 # What one receive asks for when nothing else is said. Trio asks for the same: the
@@ -42,7 +43,7 @@ class Connection(trio.abc.HalfCloseableStream):
             readiness: How to wait for it. By default, as Trio does.
         """
         sock.setblocking(False)
-        self.socket: socket.socket = sock
+        self.socket: socket.socket = note_open(sock)
         """The socket itself, non-blocking, for options, addresses and ``fileno()``."""
         self._ready: Readiness = readiness or TrioReadiness(sock)
         self._busy_receiving = False

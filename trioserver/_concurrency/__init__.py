@@ -1,0 +1,1 @@
+"""What runs synchronous handlers: threads, processes, and what they see."""

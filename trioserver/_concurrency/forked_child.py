@@ -1,0 +1,175 @@
+"""What happens inside a forked child, from its first line to its exit."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import sys
+from typing import Final, NoReturn, final
+
+import attrs
+
+from trioserver._concurrency.child_run import ChildRun, TerminatedError
+from trioserver._concurrency.exit_note import ExitNote
+from trioserver._concurrency.handler_kind import is_asynchronous
+from trioserver._concurrency.isolation import isolate
+from trioserver._concurrency.request_sockets import for_synchronous_handler, sockets_of
+from trioserver._concurrency.standard_streams import flush_standard_streams
+from trioserver._concurrency.synchronous_hooks import handle_synchronously
+from trioserver._datagrams.datagram_socket import DatagramSocket
+from trioserver._engine.admission import Admission
+from trioserver._engine.error_report import level_of
+from trioserver._engine.hooks import ClientAddress, Request, Server, settled
+from trioserver._engine.request import run_request
+from trioserver._exception_groups import leaves
+from trioserver._log import describe, escape, log
+
+# The exit code after an error, as socketserver's and Python's own.
+FAILURE: Final = 1
+
+# Exit codes that tell of a signal, as shells have them.
+_INTERRUPTED: Final = 128 + signal.SIGINT
+TERMINATED: Final = 128 + signal.SIGTERM
+
+
+@final
+@attrs.frozen
+class ForkedChild:
+    """The life of a child that handles one request."""
+
+    server: Server
+    request: Request
+    client_address: ClientAddress
+    note: ExitNote
+
+    def run(self) -> NoReturn:
+        """Handle the request, and exit. Never return to what the parent was doing.
+
+        Each of the two endings is for an interrupt in the one before.
+        """
+        code = FAILURE
+        try:
+            try:
+                code = self._exit_code()
+            finally:
+                _leave(code)
+        finally:
+            os._exit(code)
+
+    def _exit_code(self) -> int:
+        try:
+            isolate(set(sockets_of(self.request)))
+            if is_asynchronous(self.server.RequestHandlerClass):
+                ChildRun(self._handle_asynchronously).run()
+            else:
+                handle_synchronously(
+                    self.server,
+                    for_synchronous_handler(self.request),
+                    self.client_address,
+                    self._note_error,
+                )
+        except BaseException as error:  # nobody is there to raise it to
+            return self._end_with(error)
+        return 0 if self.note.read() is None else FAILURE
+
+    async def _handle_asynchronously(self) -> None:
+        match self.request:
+            case (_, DatagramSocket() as reply):
+                reply.forget_waiters()
+        hooks = _ChildHooks(self.server, self.note)
+        # Its slot is the parent's.
+        slot = Admission(math.inf).slot()
+        await run_request(hooks, self.request, self.client_address, slot)
+
+    def _note_error(self, request: Request, error: Exception) -> None:
+        note_error(self.note, request, error)
+
+    def _end_with(self, error: BaseException) -> int:
+        """Note what has escaped from all that handles errors. Return the exit code."""
+        code, level = _meaning(error)
+        if code:
+            self.note.write(level, describe(error))
+        if level >= logging.ERROR:
+            client = escape(self.client_address)
+            log(
+                level,
+                f"A child process ends: it cannot handle an error in the request from "
+                f"{client}",
+                error=error,
+            )
+        return code
+
+
+@attrs.define
+class _ChildHooks:
+    """The server's hooks, of which one ends the child with a note."""
+
+    _server: Server
+    _note: ExitNote
+    cleanup_timeout: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.cleanup_timeout = self._server.cleanup_timeout
+
+    async def verify_request(
+        self, _request: Request, _client_address: ClientAddress
+    ) -> bool:
+        """Return True: the parent has verified it."""
+        return True
+
+    async def process_request(
+        self, request: Request, client_address: ClientAddress
+    ) -> None:
+        """Finish the request and shut it down."""
+        await settled(self._server.finish_request(request, client_address))
+        await settled(self._server.shutdown_request(request))
+
+    async def handle_error(
+        self, request: Request, client_address: ClientAddress
+    ) -> None:
+        """Note the error for the parent, and let the server handle it."""
+        note_error(self._note, request, sys.exception())
+        await settled(self._server.handle_error(request, client_address))
+
+    async def shutdown_request(self, request: Request) -> None:
+        """Shut the request down."""
+        await settled(self._server.shutdown_request(request))
+
+
+def note_error(note: ExitNote, request: Request, error: BaseException | None) -> None:
+    """Note an *error* that ``handle_error()`` is about to handle.
+
+    The parent mentions it, and no louder than a warning: it is handled.
+    """
+    if error is not None:
+        level = min(level_of(request, error), logging.WARNING)
+        note.write(level, describe(error))
+
+
+def _meaning(error: BaseException) -> tuple[int, int]:
+    """Return the exit code that *error* stands for, and its level in the log."""
+    for leaf in leaves(error):
+        if isinstance(leaf, SystemExit):
+            return _code_of_exit(leaf), logging.WARNING
+        if isinstance(leaf, KeyboardInterrupt):
+            return _INTERRUPTED, logging.INFO
+        if isinstance(leaf, TerminatedError):
+            return TERMINATED, logging.INFO
+    return FAILURE, logging.ERROR
+
+
+def _code_of_exit(error: SystemExit) -> int:
+    """Return the exit code as Python itself reads it."""
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else FAILURE
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit, without unwinding what the parent was doing, and without its atexit."""
+    try:
+        flush_standard_streams()
+    finally:
+        os._exit(code)

@@ -1,0 +1,190 @@
+"""`ForkingMixIn`: each request in a child process of its own."""
+
+from __future__ import annotations
+
+import socketserver
+from typing import Protocol
+
+import trio
+
+from trioserver._concurrency.child_process import ChildProcess
+from trioserver._concurrency.exit_note import ExitNote
+from trioserver._concurrency.exit_report import report_exit
+from trioserver._concurrency.forked_child import ForkedChild
+from trioserver._engine.forceful_close import close_forcefully
+from trioserver._engine.hooks import ClientAddress, Request, ServerHooks, settled
+from trioserver._streams.connection import Connection
+
+
+class ForkingServer(ServerHooks, Protocol):
+    """A server with the mix-in: what the mix-in uses of it."""
+
+    daemon_requests: bool
+    block_on_close: bool
+    max_concurrent_requests: float
+    max_children: float
+    active_children: set[int] | None
+    _ended: trio.lowlevel.ParkingLot
+
+    async def close_request(self, request: Request) -> None:
+        """Close the request."""
+
+    async def collect_children(self, *, blocking: bool = False) -> None:
+        """Wait for the children."""
+
+    async def _process_here(
+        self, request: Request, client_address: ClientAddress
+    ) -> bool: ...
+
+    def _note_handled(self) -> None: ...
+
+
+class ForkingMixIn:
+    """Handles each request in a child process of its own. For POSIX systems.
+
+    Like socketserver's, but handlers may be asynchronous as well; children that run are
+    requests in flight like any others, which `server_close` joins and a cancellation
+    ends; and only they are waited for, never another child of this process.
+
+    A synchronous handler, of socketserver's or any callable, is called in the child
+    with a socket that blocks. An asynchronous one gets a `trio.run` of its own there.
+    """
+
+    timeout: float | None = 300
+    """Seconds that `handle_request` waits for a request, as in socketserver."""
+
+    active_children: set[int] | None = None
+    """The process numbers of the children that run. None before the first one."""
+
+    max_children: float = 40
+    """The most children that run at once; more clients wait in the listen queue."""
+
+    block_on_close: bool = True
+    """Whether `server_close` waits for the children that run. If not, it ends them.
+
+    With SIGTERM, and, after ``cleanup_timeout`` seconds, SIGKILL.
+    """
+
+    # What limits how many requests run at once.
+    _slot_settings = frozenset({"max_concurrent_requests", "max_children"})
+
+    # Where `collect_children` waits. As `active_children`, not there from the start: a
+    # mix-in has no constructor.
+    _ended: trio.lowlevel.ParkingLot
+
+    # For the caller
+
+    async def collect_children(self, *, blocking: bool = False) -> None:
+        """Wait until the children that run now have ended, if *blocking*.
+
+        Like socketserver's, but without it nothing is left to do, and nobody has to
+        call it: each child is waited for all the time.
+        """
+        await trio.lowlevel.checkpoint()
+        if not blocking or self.active_children is None:
+            return
+        running = frozenset(self.active_children)
+        while not running.isdisjoint(self.active_children):
+            await self._ended.park()
+
+    async def server_close(self) -> None:
+        """Close the server, and wait for the children or end them.
+
+        As every server; and `block_on_close` set to False is ``daemon_requests``.
+        """
+        await super().server_close()  # type: ignore[misc]  # of the server class
+        await self.collect_children(blocking=self.block_on_close)
+
+    # For subclasses
+
+    @trio.lowlevel.enable_ki_protection
+    async def process_request(
+        self: ForkingServer, request: Request, client_address: ClientAddress
+    ) -> None:
+        """Fork a child that handles *request*, close it here, and wait for the child.
+
+        In the child, `finish_request` is called, then `handle_error` if that has
+        raised, and then `shutdown_request`; in this process, `close_request`.
+
+        Raises:
+            OSError: If there can be no more processes.
+
+        Cancellation:
+            The child is ended, and has ended.
+        """
+        if await self._process_here(request, client_address):
+            await settled(self.shutdown_request(request))
+            return
+        child, note = ChildProcess(), ExitNote()
+        try:
+            child.start(ForkedChild(self, request, client_address, note).run)
+            _note_started(self, child)
+            try:
+                await _close(self, request)
+            finally:
+                await child.wait()
+        finally:
+            try:
+                await child.end(self.cleanup_timeout)
+            finally:
+                _note_ended(self, child)
+                report_exit(child.pid, child.status, note.read(), client_address)
+                note.close()
+
+    async def handle_timeout(self) -> None:
+        """Call `collect_children`."""
+        await settled(self.collect_children())
+
+    async def service_actions(self) -> None:
+        """Call `collect_children`, if somebody has overridden that."""
+        await settled(self.collect_children())
+
+    # Inside
+
+    def _most_requests(self: ForkingServer) -> float:
+        return min(self.max_concurrent_requests, self.max_children)
+
+    def _cancels_on_close(self: ForkingServer) -> bool:
+        return self.daemon_requests or not self.block_on_close
+
+    def _check_handler(self, handler: object) -> None:
+        """Accept both kinds; what ours must be like is checked as everywhere."""
+        is_class = isinstance(handler, type)
+        if is_class and issubclass(handler, socketserver.BaseRequestHandler):
+            return
+        super()._check_handler(handler)  # type: ignore[misc]  # of the server class
+
+    def _has_service_actions(self) -> bool:
+        hooks = (self.service_actions, self.collect_children)
+        ours = (ForkingMixIn.service_actions, ForkingMixIn.collect_children)
+        return tuple(getattr(hook, "__func__", hook) for hook in hooks) != ours
+
+
+def _note_started(server: ForkingServer, child: ChildProcess) -> None:
+    if server.active_children is None:
+        server.active_children = set()
+        server._ended = trio.lowlevel.ParkingLot()  # noqa: SLF001  # the mix-in's own
+    if child.pid is not None:
+        server.active_children.add(child.pid)
+
+
+def _note_ended(server: ForkingServer, child: ChildProcess) -> None:
+    if server.active_children is None or child.pid is None:
+        return
+    server.active_children.discard(child.pid)
+    server._ended.unpark_all()  # noqa: SLF001  # the mix-in's own
+    if child.status is not None and child.status.code == 0:
+        server._note_handled()  # noqa: SLF001  # the server knows only here
+
+
+@trio.lowlevel.disable_ki_protection
+async def _close(server: ForkingServer, request: Request) -> None:
+    """Close what this process has of *request*, and say nothing to the client.
+
+    A TLS stream would say good-bye, and so end the child's conversation.
+    """
+    is_stream = isinstance(request, trio.abc.AsyncResource)
+    if is_stream and not isinstance(request, Connection):
+        await close_forcefully(request)
+    else:
+        await settled(server.close_request(request))

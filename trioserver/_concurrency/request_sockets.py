@@ -1,0 +1,58 @@
+"""The sockets that a request consists of, and what a synchronous handler gets of it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import trio
+
+from trioserver._datagrams.datagram_socket import DatagramSocket
+from trioserver._engine.hooks import Request
+from trioserver._streams.connection import Connection
+
+# Seconds. A time-out keeps the descriptor non-blocking, which the parent relies on: it
+# has the same one. A day is what no system refuses.
+_SEND_TIMEOUT: Final = 86400.0
+
+
+def sockets_of(request: Request) -> Iterator[socket.socket]:
+    """Yield each socket of *request*."""
+    match request:
+        case socket.socket():
+            yield request
+        case tuple():
+            for part in request:
+                yield from sockets_of(part)
+        case _:
+            # A Connection, a DatagramSocket, or a TLS stream around one of them.
+            for name in ("socket", "transport_stream"):
+                if hasattr(request, name):
+                    yield from sockets_of(getattr(request, name))
+
+
+def for_synchronous_handler(request: Request) -> Request:
+    """Return *request* as socketserver has it: a real socket, and one that blocks.
+
+    Only in a forked child: the parent must not use the connection any more.
+
+    Raises:
+        TypeError: If it is a stream that only Trio can use.
+    """
+    match request:
+        case Connection():
+            # As accept() of a blocking socket leaves it.
+            request.socket.settimeout(socket.getdefaulttimeout())
+            return request.socket
+        case (data, DatagramSocket() as reply):
+            reply.socket.settimeout(_SEND_TIMEOUT)
+            return data, reply.socket
+        case trio.abc.AsyncResource():
+            message = (
+                f"a synchronous handler needs a socket, and get_request() has returned "
+                f"{request!r}: write the handler as an 'async def'"
+            )
+            raise TypeError(message)
+        case _:
+            return request

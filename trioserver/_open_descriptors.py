@@ -1,0 +1,49 @@
+"""The descriptors that the library has open in this process, for children to close.
+
+A forked child inherits them all. If it kept them, clients of others would get no
+end-of-file when their requests end, and a port that was closed would go on accepting,
+until the child has ended. What the application has opened is none of our business.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+from collections.abc import Set
+from contextlib import suppress
+from typing import Final, TypeVar
+from weakref import WeakSet
+
+Descriptor = socket.socket | io.FileIO
+
+DescriptorT = TypeVar("DescriptorT", bound=Descriptor)
+
+# Of all servers, in all threads. What is closed or forgotten leaves it by itself.
+_open: Final[WeakSet[Descriptor]] = WeakSet()
+
+
+def note_open(descriptor: DescriptorT) -> DescriptorT:
+    """Remember that the library owns *descriptor*. Return it."""
+    _open.add(descriptor)
+    return descriptor
+
+
+def close_inherited(keep: Set[Descriptor]) -> None:
+    """Close what the library owns, except *keep*: what a forked child has to do."""
+    for descriptor in set(_open) - keep:
+        close_quietly(descriptor)
+
+
+def close_quietly(descriptor: Descriptor) -> None:
+    """Close nothing but the descriptor: no shutdown, no error, no file left in use.
+
+    A socket that has files, of ``makefile()``, only pretends to close.
+    """
+    with suppress(OSError):
+        if isinstance(descriptor, socket.socket):
+            number = descriptor.detach()
+            if number != -1:
+                os.close(number)
+        else:
+            descriptor.close()
