@@ -58,7 +58,7 @@ if hasattr(_os, "fork") and hasattr(_os, "waitid"):  # macOS has both since Pyth
     from trioserver._concurrency.forking_mixin import ForkingMixIn
     from trioserver._servers.forking import ForkingTCPServer, ForkingUDPServer
 
-    __all__ += ["ForkingMixIn", "ForkingTCPServer", "ForkingUDPServer"]  # noqa: RUF022  # as above
+    __all__ += ["ForkingMixIn", "ForkingTCPServer", "ForkingUDPServer"]
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:

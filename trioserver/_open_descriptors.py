@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import socket
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Final, TypeVar
 from weakref import WeakSet
@@ -29,7 +29,7 @@ def note_open(descriptor: DescriptorT) -> DescriptorT:
     return descriptor
 
 
-def close_inherited(keep: Set[Descriptor]) -> None:
+def close_inherited(keep: AbstractSet[Descriptor]) -> None:
     """Close what the library owns, except *keep*: what a forked child has to do."""
     for descriptor in set(_open) - keep:
         close_quietly(descriptor)

@@ -48,9 +48,7 @@ def _verdict(status: ExitStatus, note: tuple[int, str] | None) -> tuple[int, str
         return logging.DEBUG, "was ended with SIGTERM"
     if code < 0:
         return logging.ERROR, f"was killed by {_name(-code)}"
-    if note is None:
-        return logging.ERROR, f"ended with exit code {code}"
-    level, text = note
+    level, text = note or (logging.ERROR, "it says no more")
     return level, f"ended with exit code {code}: {text}"
 
 

@@ -15,10 +15,13 @@ from trioserver._concurrency.child_run import ChildRun, TerminatedError
 from trioserver._concurrency.exit_note import ExitNote
 from trioserver._concurrency.handler_kind import is_asynchronous
 from trioserver._concurrency.isolation import isolate
-from trioserver._concurrency.request_sockets import for_synchronous_handler, sockets_of
+from trioserver._concurrency.request_sockets import (
+    for_asynchronous_handler,
+    for_synchronous_handler,
+    sockets_of,
+)
 from trioserver._concurrency.standard_streams import flush_standard_streams
 from trioserver._concurrency.synchronous_hooks import handle_synchronously
-from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._engine.admission import Admission
 from trioserver._engine.error_report import level_of
 from trioserver._engine.hooks import ClientAddress, Request, Server, settled
@@ -75,13 +78,11 @@ class ForkedChild:
         return 0 if self.note.read() is None else FAILURE
 
     async def _handle_asynchronously(self) -> None:
-        match self.request:
-            case (_, DatagramSocket() as reply):
-                reply.forget_waiters()
         hooks = _ChildHooks(self.server, self.note)
         # Its slot is the parent's.
         slot = Admission(math.inf).slot()
-        await run_request(hooks, self.request, self.client_address, slot)
+        request = for_asynchronous_handler(self.request)
+        await run_request(hooks, request, self.client_address, slot)
 
     def _note_error(self, request: Request, error: Exception) -> None:
         note_error(self.note, request, error)
@@ -114,7 +115,9 @@ class _ChildHooks:
         self.cleanup_timeout = self._server.cleanup_timeout
 
     async def verify_request(
-        self, _request: Request, _client_address: ClientAddress
+        self,
+        request: Request,  # noqa: ARG002  # as the engine calls it
+        client_address: ClientAddress,  # noqa: ARG002  # likewise
     ) -> bool:
         """Return True: the parent has verified it."""
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socketserver
-from typing import Protocol
+from typing import ClassVar
 
 import trio
 
@@ -12,31 +12,8 @@ from trioserver._concurrency.exit_note import ExitNote
 from trioserver._concurrency.exit_report import report_exit
 from trioserver._concurrency.forked_child import ForkedChild
 from trioserver._engine.forceful_close import close_forcefully
-from trioserver._engine.hooks import ClientAddress, Request, ServerHooks, settled
+from trioserver._engine.hooks import ClientAddress, Request, Server, settled
 from trioserver._streams.connection import Connection
-
-
-class ForkingServer(ServerHooks, Protocol):
-    """A server with the mix-in: what the mix-in uses of it."""
-
-    daemon_requests: bool
-    block_on_close: bool
-    max_concurrent_requests: float
-    max_children: float
-    active_children: set[int] | None
-    _ended: trio.lowlevel.ParkingLot
-
-    async def close_request(self, request: Request) -> None:
-        """Close the request."""
-
-    async def collect_children(self, *, blocking: bool = False) -> None:
-        """Wait for the children."""
-
-    async def _process_here(
-        self, request: Request, client_address: ClientAddress
-    ) -> bool: ...
-
-    def _note_handled(self) -> None: ...
 
 
 class ForkingMixIn:
@@ -66,10 +43,12 @@ class ForkingMixIn:
     """
 
     # What limits how many requests run at once.
-    _slot_settings = frozenset({"max_concurrent_requests", "max_children"})
+    _slot_settings: ClassVar[frozenset[str]] = frozenset(
+        {"max_concurrent_requests", "max_children"}
+    )
 
-    # Where `collect_children` waits. As `active_children`, not there from the start: a
-    # mix-in has no constructor.
+    # Where `collect_children` waits. Like `active_children`, it is not there from the
+    # start: a mix-in has no constructor.
     _ended: trio.lowlevel.ParkingLot
 
     # For the caller
@@ -99,7 +78,7 @@ class ForkingMixIn:
 
     @trio.lowlevel.enable_ki_protection
     async def process_request(
-        self: ForkingServer, request: Request, client_address: ClientAddress
+        self, request: Request, client_address: ClientAddress
     ) -> None:
         """Fork a child that handles *request*, close it here, and wait for the child.
 
@@ -112,22 +91,23 @@ class ForkingMixIn:
         Cancellation:
             The child is ended, and has ended.
         """
+        server: Server = self
         if await self._process_here(request, client_address):
-            await settled(self.shutdown_request(request))
+            await settled(server.shutdown_request(request))
             return
         child, note = ChildProcess(), ExitNote()
         try:
-            child.start(ForkedChild(self, request, client_address, note).run)
-            _note_started(self, child)
+            child.start(ForkedChild(server, request, client_address, note).run)
+            self._note_started(child)
             try:
-                await _close(self, request)
+                await _close(server, request)
             finally:
                 await child.wait()
         finally:
             try:
-                await child.end(self.cleanup_timeout)
+                await child.end(server.cleanup_timeout)
             finally:
-                _note_ended(self, child)
+                self._note_ended(child)
                 report_exit(child.pid, child.status, note.read(), client_address)
                 note.close()
 
@@ -136,49 +116,57 @@ class ForkingMixIn:
         await settled(self.collect_children())
 
     async def service_actions(self) -> None:
-        """Call `collect_children`, if somebody has overridden that."""
+        """Call `collect_children`. Only called if one of the two is overridden."""
         await settled(self.collect_children())
 
     # Inside
 
-    def _most_requests(self: ForkingServer) -> float:
-        return min(self.max_concurrent_requests, self.max_children)
+    def _note_started(self, child: ChildProcess) -> None:
+        if self.active_children is None:
+            self.active_children = set()
+            self._ended = trio.lowlevel.ParkingLot()
+        assert child.pid is not None  # noqa: S101  # it was started
+        self.active_children.add(child.pid)
 
-    def _cancels_on_close(self: ForkingServer) -> bool:
-        return self.daemon_requests or not self.block_on_close
-
-    def _check_handler(self, handler: object) -> None:
-        """Accept both kinds; what ours must be like is checked as everywhere."""
-        is_class = isinstance(handler, type)
-        if is_class and issubclass(handler, socketserver.BaseRequestHandler):
+    def _note_ended(self, child: ChildProcess) -> None:
+        if self.active_children is None or child.pid is None:
             return
-        super()._check_handler(handler)  # type: ignore[misc]  # of the server class
+        self.active_children.discard(child.pid)
+        self._ended.unpark_all()
+        if child.status is not None and child.status.code == 0:
+            self._note_handled()
 
     def _has_service_actions(self) -> bool:
         hooks = (self.service_actions, self.collect_children)
         ours = (ForkingMixIn.service_actions, ForkingMixIn.collect_children)
         return tuple(getattr(hook, "__func__", hook) for hook in hooks) != ours
 
+    def _check_handler(self, handler: object) -> None:
+        """Accept both kinds; what ours must be like is checked as everywhere."""
+        if isinstance(handler, type) and issubclass(
+            handler, socketserver.BaseRequestHandler
+        ):
+            return
+        super()._check_handler(handler)  # type: ignore[misc]  # of the server class
 
-def _note_started(server: ForkingServer, child: ChildProcess) -> None:
-    if server.active_children is None:
-        server.active_children = set()
-        server._ended = trio.lowlevel.ParkingLot()  # noqa: SLF001  # the mix-in's own
-    if child.pid is not None:
-        server.active_children.add(child.pid)
+    def _most_requests(self) -> float:
+        limits: list[float] = [super()._most_requests(), self.max_children]  # type: ignore[misc]  # as above
+        return min(limits)
 
+    def _cancels_on_close(self) -> bool:
+        return not self.block_on_close or bool(super()._cancels_on_close())  # type: ignore[misc]  # as above
 
-def _note_ended(server: ForkingServer, child: ChildProcess) -> None:
-    if server.active_children is None or child.pid is None:
-        return
-    server.active_children.discard(child.pid)
-    server._ended.unpark_all()  # noqa: SLF001  # the mix-in's own
-    if child.status is not None and child.status.code == 0:
-        server._note_handled()  # noqa: SLF001  # the server knows only here
+    async def _process_here(
+        self, request: Request, client_address: ClientAddress
+    ) -> bool:
+        return bool(await super()._process_here(request, client_address))  # type: ignore[misc]  # as above
+
+    def _note_handled(self) -> None:
+        super()._note_handled()  # type: ignore[misc]  # as above
 
 
 @trio.lowlevel.disable_ki_protection
-async def _close(server: ForkingServer, request: Request) -> None:
+async def _close(server: Server, request: Request) -> None:
     """Close what this process has of *request*, and say nothing to the client.
 
     A TLS stream would say good-bye, and so end the child's conversation.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import operator
 import signal
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Final
 
@@ -25,7 +25,7 @@ _TRIO_DESCRIPTORS: Final = (
 )
 
 
-def isolate(keep: Set[Descriptor]) -> None:
+def isolate(keep: AbstractSet[Descriptor]) -> None:
     """Leave the parent's signals, garbage, sockets and Trio run alone.
 
     Args:

@@ -22,14 +22,24 @@ def sockets_of(request: Request) -> Iterator[socket.socket]:
     match request:
         case socket.socket():
             yield request
-        case tuple():
-            for part in request:
-                yield from sockets_of(part)
+        case (_data, reply):
+            yield from sockets_of(reply)
         case _:
             # A Connection, a DatagramSocket, or a TLS stream around one of them.
             for name in ("socket", "transport_stream"):
                 if hasattr(request, name):
                     yield from sockets_of(getattr(request, name))
+
+
+def for_asynchronous_handler(request: Request) -> Request:
+    """Return *request* for another Trio run, in a forked child."""
+    match request:
+        case (_data, DatagramSocket() as reply):
+            # Those who wait to send are the parent's.
+            reply.forget_waiters()
+        case _:
+            pass
+    return request
 
 
 def for_synchronous_handler(request: Request) -> Request:
