@@ -29,10 +29,15 @@ def note_open(descriptor: DescriptorT) -> DescriptorT:
     return descriptor
 
 
-def close_inherited(keep: AbstractSet[Descriptor]) -> None:
-    """Close what the library owns, except *keep*: what a forked child has to do."""
-    for descriptor in set(_open) - keep:
-        close_quietly(descriptor)
+def close_inherited(keep: AbstractSet[int]) -> None:
+    """Close what the library owns, as a forked child has to do.
+
+    Args:
+        keep: The numbers of those that stay open.
+    """
+    for descriptor in list(_open):
+        if not _is_closed(descriptor) and descriptor.fileno() not in keep:
+            close_quietly(descriptor)
 
 
 def close_quietly(descriptor: Descriptor) -> None:
@@ -47,3 +52,9 @@ def close_quietly(descriptor: Descriptor) -> None:
                 os.close(number)
         else:
             descriptor.close()
+
+
+def _is_closed(descriptor: Descriptor) -> bool:
+    if isinstance(descriptor, socket.socket):
+        return descriptor.fileno() == -1
+    return descriptor.closed

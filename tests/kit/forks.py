@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -45,17 +44,6 @@ async def meet(server: TCPServer, sends: bytes = b"") -> bytes:
         await client.send_all(sends)
         await client.send_eof()
         return await receive_all(client)
-
-
-def open_descriptors() -> dict[int, str]:
-    """Return the descriptors of this process, and what they are."""
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:
-            continue  # the listing's own
-    return found
 
 
 def is_alive(pid: int) -> bool:

@@ -16,9 +16,9 @@ from trioserver._concurrency.exit_note import ExitNote
 from trioserver._concurrency.handler_kind import is_asynchronous
 from trioserver._concurrency.isolation import isolate
 from trioserver._concurrency.request_sockets import (
+    descriptors_of,
     for_asynchronous_handler,
     for_synchronous_handler,
-    sockets_of,
 )
 from trioserver._concurrency.standard_streams import flush_standard_streams
 from trioserver._concurrency.synchronous_hooks import handle_synchronously
@@ -63,7 +63,7 @@ class ForkedChild:
 
     def _exit_code(self) -> int:
         try:
-            isolate(set(sockets_of(self.request)))
+            isolate(set(descriptors_of(self.request)))
             if is_asynchronous(self.server.RequestHandlerClass):
                 ChildRun(self._handle_asynchronously).run()
             else:
@@ -91,7 +91,8 @@ class ForkedChild:
         """Note what has escaped from all that handles errors. Return the exit code."""
         code, level = _meaning(error)
         if code:
-            self.note.write(level, describe(error))
+            why = "SIGTERM" if code == TERMINATED else describe_leaves(error)
+            self.note.write(level, why)
         if level >= logging.ERROR:
             client = escape(self.client_address)
             log(
@@ -148,7 +149,12 @@ def note_error(note: ExitNote, request: Request, error: BaseException | None) ->
     """
     if error is not None:
         level = min(level_of(request, error), logging.WARNING)
-        note.write(level, describe(error))
+        note.write(level, describe_leaves(error))
+
+
+def describe_leaves(error: BaseException) -> str:
+    """Return what *error* is; of a group, what is in it."""
+    return "; ".join(describe(leaf) for leaf in leaves(error))
 
 
 def _meaning(error: BaseException) -> tuple[int, int]:

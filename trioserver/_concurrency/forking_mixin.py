@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 from typing import ClassVar
 
@@ -110,6 +111,8 @@ class ForkingMixIn:
                 self._note_ended(child)
                 report_exit(child.pid, child.status, note.read(), client_address)
                 note.close()
+                if child.pid is not None:
+                    await _disown(request)
 
     async def handle_timeout(self) -> None:
         """Call `collect_children`."""
@@ -163,6 +166,16 @@ class ForkingMixIn:
 
     def _note_handled(self) -> None:
         super()._note_handled()  # type: ignore[misc]  # as above
+
+
+async def _disown(request: Request) -> None:
+    """Close *request*, if a hook has not: a child may have made it block for ever.
+
+    Whether a socket blocks is the same for all processes that have it.
+    """
+    if isinstance(request, socket.socket):
+        request.close()
+    await close_forcefully(request)
 
 
 @trio.lowlevel.disable_ki_protection

@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from trioserver._open_descriptors import Descriptor, close_inherited, close_quietly
+from trioserver._open_descriptors import close_inherited, close_quietly
 
 # What Trio has open for its run, as seen from a task. There is no public way to ask,
 # and a test compares with what a child has open; what a version of Trio does not have
@@ -25,11 +25,11 @@ _TRIO_DESCRIPTORS: Final = (
 )
 
 
-def isolate(keep: AbstractSet[Descriptor]) -> None:
+def isolate(keep: AbstractSet[int]) -> None:
     """Leave the parent's signals, garbage, sockets and Trio run alone.
 
     Args:
-        keep: What the child's own request needs.
+        keep: The descriptors that the child's own request needs.
     """
     _reset_signals()
     # What is garbage already is the parent's: a finalizer must not run twice.

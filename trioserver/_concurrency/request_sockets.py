@@ -1,4 +1,4 @@
-"""The sockets that a request consists of, and what a synchronous handler gets of it."""
+"""What a child keeps of all sockets: those of its request; and how it uses them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from trioserver._streams.connection import Connection
 _SEND_TIMEOUT: Final = 86400.0
 
 
-def sockets_of(request: Request) -> Iterator[socket.socket]:
-    """Yield each socket of *request*."""
+# Where streams keep what they are made of.
+_PARTS: Final = ("socket", "transport_stream", "send_stream", "receive_stream")
+
+
+def descriptors_of(request: Request) -> Iterator[int]:
+    """Yield the number of each descriptor that *request* has."""
     match request:
-        case socket.socket():
-            yield request
         case (_data, reply):
-            yield from sockets_of(reply)
+            yield from descriptors_of(reply)
         case _:
-            # A Connection, a DatagramSocket, or a TLS stream around one of them.
-            for name in ("socket", "transport_stream"):
+            if hasattr(request, "fileno"):
+                yield request.fileno()
+            for name in _PARTS:
                 if hasattr(request, name):
-                    yield from sockets_of(getattr(request, name))
+                    yield from descriptors_of(getattr(request, name))
 
 
 def for_asynchronous_handler(request: Request) -> Request:

@@ -56,9 +56,11 @@ def check_bases(server_class: type) -> None:
     """
     left = [base for base in server_class.__mro__ if base in _FOREIGN_MIXINS]
     if left:
+        name = left[0].__name__
         message = (
-            f"{server_class.__name__} derives from socketserver.{left[0].__name__}: "
-            "leave it out, every server here handles its requests at once"
+            f"{server_class.__name__} derives from socketserver.{name}: leave it out, "
+            f"since every server here handles its requests at once, or derive from "
+            f"trioserver.{name}, for synchronous handlers"
         )
         raise TypeError(message)
 
