@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os as _os
 
+from trioserver._concurrency.threading_mixin import ThreadingMixIn
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.statistics import DatagramStatistics
 from trioserver._exceptions import (
@@ -21,6 +22,7 @@ from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.datagram import DatagramRequestHandler
 from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._servers.base import BaseServer
+from trioserver._servers.combinations import ThreadingTCPServer, ThreadingUDPServer
 from trioserver._servers.tcp import TCPServer
 from trioserver._servers.udp import UDPServer
 from trioserver._streams.connection import Connection
@@ -32,6 +34,9 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "BaseServer",
     "TCPServer",
     "UDPServer",
+    "ThreadingMixIn",
+    "ThreadingTCPServer",
+    "ThreadingUDPServer",
     "DatagramStatistics",
     # handlers
     "BaseRequestHandler",

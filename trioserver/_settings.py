@@ -27,6 +27,16 @@ def _check_count(name: str, value: object, otherwise: str = "0 or more") -> None
         raise ValueError(message)
 
 
+def _check_max_threads(name: str, value: object) -> None:
+    _check_limit(name, value)
+    if value == 0:
+        message = (
+            f"{name} must be 1 or more, or requests would wait for ever: "
+            "max_concurrent_requests = 0 accepts nobody"
+        )
+        raise ValueError(message)
+
+
 def check_seconds(name: str, value: object) -> None:
     """Refuse *value* if it is no duration: a number of seconds, 0 to `math.inf`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -62,6 +72,7 @@ _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "max_packet_size": _check_packet_size,
     "max_concurrent_requests": _check_limit,
     "max_children": _check_limit,
+    "max_threads": _check_max_threads,
     "drain_timeout": check_seconds,
     "cleanup_timeout": _check_bounded_seconds,
     "linger_timeout": _check_bounded_seconds,
@@ -81,6 +92,11 @@ def check_setting(name: str, value: object) -> None:
     check = _CHECKS.get(name)
     if check is not None:
         check(name, value)
+
+
+def is_setting(name: str) -> bool:
+    """Whether a setting called *name* exists."""
+    return name in _CHECKS
 
 
 def check_settings(owner: object) -> None:

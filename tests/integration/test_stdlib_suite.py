@@ -8,7 +8,6 @@ others wait for their servers:
 - Unix: test_UnixStreamServer, test_ThreadingUnixStreamServer,
   test_ForkingUnixStreamServer, test_UnixDatagramServer,
   test_ThreadingUnixDatagramServer, test_ForkingUnixDatagramServer
-- threads: test_ThreadingTCPServer, test_threading_handled, test_threading_not_handled
 - forks: test_ForkingTCPServer, test_forking_handled, test_forking_not_handled
 
 What test_basics and test_write say of synchronous handlers waits for those as well.
@@ -35,9 +34,6 @@ STILL_TO_COME = {
     "ForkingUDPServer",
     "ForkingUnixDatagramServer",
     "ForkingUnixStreamServer",
-    "ThreadingMixIn",
-    "ThreadingTCPServer",
-    "ThreadingUDPServer",
     "ThreadingUnixDatagramServer",
     "ThreadingUnixStreamServer",
     "UnixDatagramServer",

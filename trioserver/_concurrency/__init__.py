@@ -1,1 +1,1 @@
-"""What runs synchronous handlers: threads, processes, and what they see."""
+"""What runs synchronous handlers: threads, child processes, and what they see."""

@@ -13,9 +13,9 @@ import attrs
 
 from trioserver._concurrency.child_run import ChildRun, TerminatedError
 from trioserver._concurrency.exit_note import ExitNote
-from trioserver._concurrency.handler_kind import is_asynchronous
+from trioserver._handlers.handler_kind import is_asynchronous
 from trioserver._concurrency.isolation import isolate
-from trioserver._concurrency.request_sockets import (
+from trioserver._concurrency.child_request import (
     descriptors_of,
     for_asynchronous_handler,
     for_synchronous_handler,

@@ -1,71 +1,61 @@
-"""What a child keeps of all sockets: those of its request; and how it uses them."""
+"""The sockets that threads are given, and how Trio's thread ends a wait on them."""
 
 from __future__ import annotations
 
+import logging
 import socket
-from collections.abc import Iterator
-from typing import Final
+from typing import Self, final
 
-import trio
-
-from trioserver._datagrams.datagram_socket import DatagramSocket
-from trioserver._engine.hooks import Request
-from trioserver._streams.connection import Connection
-
-# Seconds. A time-out keeps the descriptor non-blocking, which the parent relies on: it
-# has the same one. A day is what no system refuses.
-_SEND_TIMEOUT: Final = 86400.0
+from trioserver._log import describe, log
 
 
-# Where streams keep what they are made of.
-_PARTS: Final = ("socket", "transport_stream", "send_stream", "receive_stream")
+def make_blocking(sock: socket.socket) -> socket.socket:
+    """Return *sock* as `socket.socket.accept` of a blocking listener returns it."""
+    sock.settimeout(socket.getdefaulttimeout())
+    return sock
 
 
-def descriptors_of(request: Request) -> Iterator[int]:
-    """Yield the number of each descriptor that *request* has."""
-    match request:
-        case (_data, reply):
-            yield from descriptors_of(reply)
-        case _:
-            if hasattr(request, "fileno"):
-                yield request.fileno()
-            for name in _PARTS:
-                if hasattr(request, name):
-                    yield from descriptors_of(getattr(request, name))
+@final
+class Interruption:
+    """Ends whatever waits on a connection, from another thread.
 
-
-def for_asynchronous_handler(request: Request) -> Request:
-    """Return *request* for another Trio run, in a forked child."""
-    match request:
-        case (_data, DatagramSocket() as reply):
-            # Those who wait to send are the parent's.
-            reply.forget_waiters()
-        case _:
-            pass
-    return request
-
-
-def for_synchronous_handler(request: Request) -> Request:
-    """Return *request* as socketserver has it: a real socket, and one that blocks.
-
-    Only in a forked child: the parent must not use the connection any more.
-
-    Raises:
-        TypeError: If it is a stream that only Trio can use.
+    To close a socket does not end a ``recv`` that waits on it, and frees the number of
+    its descriptor for something else. To shut it down does, and harms nobody if it is
+    done through a descriptor of its own (measured; the handler may have closed its).
     """
-    match request:
-        case Connection():
-            # As accept() of a blocking socket leaves it.
-            request.socket.settimeout(socket.getdefaulttimeout())
-            return request.socket
-        case (data, DatagramSocket() as reply):
-            reply.socket.settimeout(_SEND_TIMEOUT)
-            return data, reply.socket
-        case trio.abc.AsyncResource():
-            message = (
-                f"a synchronous handler needs a socket, and get_request() has returned "
-                f"{request!r}: write the handler as an 'async def'"
+
+    __slots__ = ("_duplicate",)
+
+    def __init__(self, request: object) -> None:
+        """Be prepared to interrupt what waits on *request*, if it is a stream socket.
+
+        Raises:
+            OSError: If there is no descriptor left.
+        """
+        self._duplicate: socket.socket | None = None
+        if isinstance(request, socket.socket) and request.fileno() != -1:
+            self._duplicate = socket.socket(
+                request.family,
+                request.type,
+                request.proto,
+                fileno=socket.dup(request.fileno()),
             )
-            raise TypeError(message)
-        case _:
-            return request
+
+    def __enter__(self) -> Self:
+        """Return this."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the descriptor."""
+        if self._duplicate is not None:
+            self._duplicate.close()
+
+    def strike(self) -> None:
+        """Let every call that waits on the connection return or fail, now and later."""
+        if self._duplicate is None:
+            return
+        try:
+            self._duplicate.shutdown(socket.SHUT_RDWR)
+        except OSError as error:
+            # Reset by the peer, for one: then nothing waits on it.
+            log(logging.DEBUG, f"Interrupting a request said {describe(error)}")

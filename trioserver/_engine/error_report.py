@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from typing import Final
 
 import trio
@@ -18,6 +19,7 @@ from trioserver._exceptions import (
 )
 from trioserver._log import describe, escape, log
 from trioserver._streams.connection import Connection
+from trioserver._streams.hang_up import is_hung_up
 
 # What a client can cause at will: one line, no traceback, or it could fill the disk.
 # The first row that fits decides.
@@ -59,6 +61,10 @@ def level_of(request: Request, error: BaseException) -> int:
 
 
 def _level(request: Request, error: BaseException) -> int:
+    if isinstance(request, socket.socket):
+        level = _level_of_plain(request, error)
+        if level is not None:
+            return level
     if type(error) is trio.BrokenResourceError and not isinstance(request, Connection):
         # How other streams say it. Beside a `Connection` it is about something else,
         # of the handler's own: a database that is down must be heard of.
@@ -67,3 +73,16 @@ def _level(request: Request, error: BaseException) -> int:
         if isinstance(error, kinds):
             return level
     return logging.ERROR
+
+
+def _level_of_plain(sock: socket.socket, error: BaseException) -> int | None:
+    """Return the level of an error that a *sock* in a thread has raised.
+
+    None if it is about something else: the errors of a database look the same.
+    """
+    if isinstance(error, ConnectionError) and is_hung_up(sock):
+        return logging.DEBUG
+    if isinstance(error, TimeoutError) and sock.gettimeout() is not None:
+        # Only the system's own time-outs have an errno.
+        return logging.INFO if error.errno is None else None
+    return None

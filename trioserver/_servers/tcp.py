@@ -12,6 +12,7 @@ from functools import partial
 
 import trio
 
+from trioserver._concurrency.thread_hooks import HooksInPlace, StreamThreadHooks
 from trioserver._engine.accept_queue import start_queued
 from trioserver._engine.hooks import ClientAddress, Request, settled
 from trioserver._log import describe, log
@@ -129,7 +130,7 @@ class TCPServer(BaseServer):
             self._adopt_listener()
         sock, address = await accept(self.socket)
         try:
-            return Connection(sock), address
+            return self._stream_request(sock), address
         except BaseException:
             sock.close()
             raise
@@ -187,6 +188,13 @@ class TCPServer(BaseServer):
         super().__setattr__(name, value)
 
     # Inside
+
+    def _stream_request(self, sock: stdlib_socket.socket) -> Request:
+        """Return an accepted *sock* as what handlers are given."""
+        return Connection(sock)
+
+    def _thread_hooks(self) -> HooksInPlace:
+        return HooksInPlace(StreamThreadHooks, TCPServer)
 
     async def _start_queued(self) -> None:
         if not self._owns_listener():
