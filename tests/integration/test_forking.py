@@ -398,7 +398,9 @@ async def test_what_is_no_stream_of_ours_is_handed_on_as_it_is() -> None:
         async def get_request(self) -> tuple[socket.socket, object]:
             request, client_address = await super().get_request()
             with request.socket as sock:
-                return sock.dup(), client_address
+                plain = sock.dup()
+            plain.setblocking(True)
+            return plain, client_address
 
     async with serving(Server(LOOPBACK, plain_function)) as server:
         reply = await meet(server, b"hello\n")

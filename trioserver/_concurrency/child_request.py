@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from typing import Final
 
 import trio
 
+from trioserver._concurrency.request_sockets import make_blocking
 from trioserver._datagrams.datagram_socket import DatagramSocket
+from trioserver._datagrams.thread_socket import ThreadDatagram
 from trioserver._engine.hooks import Request
 from trioserver._streams.connection import Connection
-
-# Seconds. A time-out keeps the descriptor non-blocking, which the parent relies on: it
-# has the same one. A day is what no system refuses.
-_SEND_TIMEOUT: Final = 86400.0
-
 
 # Where streams keep what they are made of.
 _PARTS: Final = ("socket", "transport_stream", "send_stream", "receive_stream")
@@ -55,12 +51,9 @@ def for_synchronous_handler(request: Request) -> Request:
     """
     match request:
         case Connection():
-            # As accept() of a blocking socket leaves it.
-            request.socket.settimeout(socket.getdefaulttimeout())
-            return request.socket
+            return make_blocking(request.socket)
         case (data, DatagramSocket() as reply):
-            reply.socket.settimeout(_SEND_TIMEOUT)
-            return data, reply.socket
+            return ThreadDatagram(data, reply.for_thread())
         case trio.abc.AsyncResource():
             message = (
                 f"a synchronous handler needs a socket, and get_request() has returned "

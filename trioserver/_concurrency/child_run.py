@@ -8,13 +8,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from types import FrameType
-from typing import final
+from typing import Final, final
 
 import trio
 
 
 class TerminatedError(BaseException):
     """Somebody has sent SIGTERM."""
+
+
+_INTERRUPTS: Final[dict[int, type[BaseException]]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: TerminatedError,
+}
 
 
 @final
@@ -26,13 +32,13 @@ class ChildRun:
     signals to that one, and so it waits for them.
     """
 
-    __slots__ = ("_ended", "_error", "_function", "_is_cancelled", "_scope", "_token")
+    __slots__ = ("_ended", "_error", "_function", "_interrupt", "_scope", "_token")
 
     def __init__(self, function: Callable[[], Awaitable[object]]) -> None:
         self._function = function
         self._ended = threading.Event()
         self._error: BaseException | None = None
-        self._is_cancelled = False
+        self._interrupt: BaseException | None = None
         self._scope = trio.CancelScope()
         self._token: trio.lowlevel.TrioToken | None = None
 
@@ -44,29 +50,25 @@ class ChildRun:
             KeyboardInterrupt: After a SIGINT, likewise.
             BaseException: What the function raises.
         """
-        signal.signal(signal.SIGTERM, _raise_terminated)
+        for number in _INTERRUPTS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note_signal)
         # The context of the request, as its task in the parent has it.
         target = copy_context().run
         threading.Thread(target=target, args=(self._run_in_thread,)).start()
-        interrupt = self._wait_ended()
-        if interrupt is not None:
-            raise interrupt
+        self._ended.wait()
+        if self._interrupt is not None:
+            raise self._interrupt
         if self._error is not None:
             raise self._error
 
-    def _wait_ended(self) -> BaseException | None:
-        """Wait for the end. Return the first signal that came meanwhile."""
-        interrupt: BaseException | None = None
-        while not self._ended.is_set():
-            try:
-                self._ended.wait()
-            except (KeyboardInterrupt, TerminatedError) as error:
-                interrupt = interrupt or error
-                self._cancel()
-        return interrupt
+    def _note_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Cancel the function. Raises nothing: that could be anywhere."""
+        if self._interrupt is None:
+            self._interrupt = _INTERRUPTS[number]()
+            self._cancel()
 
     def _cancel(self) -> None:
-        self._is_cancelled = True
         if self._token is not None:
             with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._scope.cancel)
@@ -81,11 +83,7 @@ class ChildRun:
 
     async def _main(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
-        if self._is_cancelled:
+        if self._interrupt is not None:
             self._scope.cancel()
         with self._scope:
             await self._function()
-
-
-def _raise_terminated(_number: int, _frame: FrameType | None) -> None:
-    raise TerminatedError

@@ -11,17 +11,15 @@ from typing import Final, NoReturn, final
 
 import attrs
 
-from trioserver._concurrency.child_run import ChildRun, TerminatedError
-from trioserver._concurrency.exit_note import ExitNote
-from trioserver._handlers.handler_kind import is_asynchronous
-from trioserver._concurrency.isolation import isolate
 from trioserver._concurrency.child_request import (
     descriptors_of,
     for_asynchronous_handler,
     for_synchronous_handler,
 )
+from trioserver._concurrency.child_run import ChildRun, TerminatedError
+from trioserver._concurrency.exit_note import ExitNote
+from trioserver._concurrency.isolation import isolate
 from trioserver._concurrency.standard_streams import flush_standard_streams
-from trioserver._concurrency.synchronous_hooks import handle_synchronously
 from trioserver._engine.admission import Admission
 from trioserver._engine.error_report import level_of
 from trioserver._engine.hooks import ClientAddress, Request, Server, settled
@@ -43,6 +41,8 @@ class ForkedChild:
     """The life of a child that handles one request."""
 
     server: Server
+    view: Server | None
+    """The same for a synchronous handler; None with an asynchronous one."""
     request: Request
     client_address: ClientAddress
     note: ExitNote
@@ -64,15 +64,10 @@ class ForkedChild:
     def _exit_code(self) -> int:
         try:
             isolate(set(descriptors_of(self.request)))
-            if is_asynchronous(self.server.RequestHandlerClass):
+            if self.view is None:
                 ChildRun(self._handle_asynchronously).run()
             else:
-                handle_synchronously(
-                    self.server,
-                    for_synchronous_handler(self.request),
-                    self.client_address,
-                    self._note_error,
-                )
+                self._handle_synchronously(self.view)
         except BaseException as error:  # nobody is there to raise it to
             return self._end_with(error)
         return 0 if self.note.read() is None else FAILURE
@@ -84,8 +79,16 @@ class ForkedChild:
         request = for_asynchronous_handler(self.request)
         await run_request(hooks, request, self.client_address, slot)
 
-    def _note_error(self, request: Request, error: Exception) -> None:
-        note_error(self.note, request, error)
+    def _handle_synchronously(self, view: Server) -> None:
+        """Call the hooks in the order of socketserver's child process."""
+        request = for_synchronous_handler(self.request)
+        try:
+            view.finish_request(request, self.client_address)
+        except Exception as error:
+            note_error(self.note, request, error)
+            view.handle_error(request, self.client_address)
+        finally:
+            view.shutdown_request(request)
 
     def _end_with(self, error: BaseException) -> int:
         """Note what has escaped from all that handles errors. Return the exit code."""

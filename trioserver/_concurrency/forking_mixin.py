@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import socketserver
 from typing import ClassVar
 
@@ -12,8 +11,10 @@ from trioserver._concurrency.child_process import ChildProcess
 from trioserver._concurrency.exit_note import ExitNote
 from trioserver._concurrency.exit_report import report_exit
 from trioserver._concurrency.forked_child import ForkedChild
+from trioserver._concurrency.synchronous_view import view_of
 from trioserver._engine.forceful_close import close_forcefully
 from trioserver._engine.hooks import ClientAddress, Request, Server, settled
+from trioserver._handlers.handler_kind import is_asynchronous
 from trioserver._streams.connection import Connection
 
 
@@ -93,15 +94,16 @@ class ForkingMixIn:
             The child is ended, and has ended.
         """
         server: Server = self
+        view = self._view()
         if await self._process_here(request, client_address):
             await settled(server.shutdown_request(request))
             return
         child, note = ChildProcess(), ExitNote()
         try:
-            child.start(ForkedChild(server, request, client_address, note).run)
+            child.start(ForkedChild(server, view, request, client_address, note).run)
             self._note_started(child)
             try:
-                await _close(server, request)
+                await _close(view or server, request)
             finally:
                 await child.wait()
         finally:
@@ -123,6 +125,13 @@ class ForkingMixIn:
         await settled(self.collect_children())
 
     # Inside
+
+    def _view(self) -> Server | None:
+        """Return this server as a synchronous handler sees it, if that is its kind."""
+        server: Server = self
+        if is_asynchronous(server.RequestHandlerClass):
+            return None
+        return view_of(self, server._thread_hooks())  # noqa: SLF001  # of the same object
 
     def _note_started(self, child: ChildProcess) -> None:
         if self.active_children is None:
@@ -173,8 +182,6 @@ async def _disown(request: Request) -> None:
 
     Whether a socket blocks is the same for all processes that have it.
     """
-    if isinstance(request, socket.socket):
-        request.close()
     await close_forcefully(request)
 
 

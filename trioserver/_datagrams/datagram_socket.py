@@ -8,6 +8,7 @@ from typing import final
 from trioserver._datagrams.packet_info import destination, reply_source
 from trioserver._datagrams.receiver import Datagram
 from trioserver._datagrams.replies import Buffer, Replies
+from trioserver._datagrams.thread_socket import ThreadDatagramSocket
 
 
 @final
@@ -46,6 +47,14 @@ class DatagramSocket:
         None, and ``getsockname`` knows it.
         """
         return destination(self._datagram.ancillary)
+
+    def for_thread(self) -> ThreadDatagramSocket:
+        """Return a duplicate that a synchronous handler can use.
+
+        Raises:
+            OSError: If there is no descriptor left.
+        """
+        return ThreadDatagramSocket.answering(self._datagram, self.socket)
 
     def forget_waiters(self) -> None:
         """Forget the tasks that wait to send, in a forked child, which has none."""

@@ -10,6 +10,7 @@ from trioserver._datagrams.packet_info import AncillaryItem, reply_source
 from trioserver._datagrams.receiver import Datagram
 from trioserver._datagrams.replies import NOBODY_ERRNOS, Buffer
 from trioserver._exceptions import connection_lost, nameless_peer
+from trioserver._open_descriptors import note_open
 
 # Seconds that a call may wait. It cannot be interrupted, since all requests share what
 # the descriptors stand for, and no send buffer stays full for that long.
@@ -39,6 +40,7 @@ class ThreadDatagramSocket(socket.socket):
         """
         fileno = socket.dup(sock.fileno())
         made = cls(sock.family, sock.type, sock.proto, fileno=fileno)
+        note_open(made)
         made.settimeout(DATAGRAM_TIMEOUT)
         made._source = reply_source(datagram.ancillary)
         made.is_truncated = datagram.is_truncated

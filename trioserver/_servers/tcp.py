@@ -28,7 +28,6 @@ from trioserver._sockets.bind import (
     make_socket,
     set_reuse,
 )
-from trioserver._streams.blocking_close import half_close_and_linger_blocking
 from trioserver._streams.connection import Connection
 from trioserver._streams.lingering_close import (
     LINGER_TIMEOUT,
@@ -148,16 +147,6 @@ class TCPServer(BaseServer):
         Cancellation:
             The connection is closed.
         """
-        if isinstance(request, stdlib_socket.socket):
-            # Of a synchronous handler, in whose process nobody else waits.
-            half_close_and_linger_blocking(
-                request,
-                linger_timeout=self.linger_timeout,
-                max_bytes=self.max_linger_bytes,
-                in_demand=self._admission.is_full,
-            )
-            await settled(self.close_request(request))
-            return
         if not isinstance(request, Connection):
             # Others have their own way to say good-bye, a TLS stream for one, and may
             # wait for their peers; cancelled, they close all the same.
@@ -178,8 +167,6 @@ class TCPServer(BaseServer):
         """Close the connection."""
         if isinstance(request, trio.abc.AsyncResource):
             await request.aclose()
-        elif isinstance(request, stdlib_socket.socket):
-            request.close()
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute, as every server does. A `socket` is the server's own."""

@@ -163,8 +163,7 @@ class UDPServer(TCPServer):
         self, request: Request, client_address: ClientAddress
     ) -> bool:
         _data, sock = request
-        # A synchronous handler has a plain socket, for what is not truncated.
-        if not getattr(sock, "is_truncated", False):
+        if not sock.is_truncated:
             return False
         self._counts.truncated += 1
         await settled(self.handle_truncated(request, client_address))

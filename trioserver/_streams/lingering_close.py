@@ -26,7 +26,7 @@ LINGER_TIMEOUT: Final = 2.0
 MAX_LINGER_BYTES: Final = 16 * 1048576
 
 # Seconds between two looks at whether the peer's kernel has all of the reply.
-DELIVERY_PAUSE: Final = 0.01
+_DELIVERY_PAUSE: Final = 0.01
 
 # Nothing can be waited for: the peer is gone, the handler has closed the connection,
 # or a task that it left behind is still sending.
@@ -91,7 +91,7 @@ class _Bin:
     async def fill_until_delivered(self) -> None:
         """Discard input as `fill` does, or until the peer's kernel has all output."""
         while True:
-            with trio.move_on_after(DELIVERY_PAUSE):
+            with trio.move_on_after(_DELIVERY_PAUSE):
                 await self.fill()
                 return
             if is_delivered(self.connection.socket):

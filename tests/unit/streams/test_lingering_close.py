@@ -15,7 +15,7 @@ from kit.serving import STUCK, receive_all
 from trioserver import Connection
 from trioserver._streams.delivery import is_delivered
 from trioserver._streams.lingering_close import (
-    DELIVERY_PAUSE,
+    _DELIVERY_PAUSE,
     half_close_and_linger,
 )
 from unit.streams.pairs import SMALL_BYTES, connected, fill, reset, tcp_pair, watched
@@ -215,5 +215,5 @@ async def let_pauses_pass(clock: trio.testing.MockClock, number: int) -> None:
     """Go on to where the lingering has looked *number* times for the delivery."""
     for _ in range(number):
         await trio.testing.wait_all_tasks_blocked()
-        clock.jump(DELIVERY_PAUSE)
+        clock.jump(_DELIVERY_PAUSE)
         await trio.testing.wait_all_tasks_blocked()
