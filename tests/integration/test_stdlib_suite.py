@@ -4,11 +4,10 @@ The tests keep their names from CPython's ``Lib/test/test_socketserver.py`` (3.1
 docstring says where the meaning had to change. Of the 27 tests, 12 are here. The
 others wait for their servers:
 
-- UDP: test_UDPServer, test_ThreadingUDPServer, test_ForkingUDPServer
+- UDP: test_UDPServer, test_ThreadingUDPServer
 - Unix: test_UnixStreamServer, test_ThreadingUnixStreamServer,
   test_ForkingUnixStreamServer, test_UnixDatagramServer,
   test_ThreadingUnixDatagramServer, test_ForkingUnixDatagramServer
-- forks: test_ForkingTCPServer, test_forking_handled, test_forking_not_handled
 
 What test_basics and test_write say of synchronous handlers waits for those as well.
 """
@@ -29,9 +28,6 @@ from trioserver import BaseRequestHandler, Connection, StreamRequestHandler, TCP
 SOCK_MAX_SIZE = 16 * 1024 * 1024 + 1
 
 STILL_TO_COME = {
-    "ForkingMixIn",
-    "ForkingTCPServer",
-    "ForkingUDPServer",
     "ForkingUnixDatagramServer",
     "ForkingUnixStreamServer",
     "ThreadingUnixDatagramServer",
