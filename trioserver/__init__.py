@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os as _os
+import socket as _socket
 
 from trioserver._concurrency.threading_mixin import ThreadingMixIn
 from trioserver._datagrams.datagram_socket import DatagramSocket
@@ -10,6 +11,7 @@ from trioserver._datagrams.statistics import DatagramStatistics
 from trioserver._exceptions import (
     AlreadyServingError,
     ConnectionLostError,
+    DescriptorsLostError,
     IncompleteReadError,
     LimitOverrunError,
     ListenerBrokenError,
@@ -21,6 +23,7 @@ from trioserver._exceptions import (
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.datagram import DatagramRequestHandler
 from trioserver._handlers.stream import StreamRequestHandler
+from trioserver._peer_credentials import PeerCredentials
 from trioserver._servers.base import BaseServer
 from trioserver._servers.combinations import ThreadingTCPServer, ThreadingUDPServer
 from trioserver._servers.tcp import TCPServer
@@ -47,10 +50,12 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "BufferedWriter",
     "Connection",
     "DatagramSocket",
+    "PeerCredentials",
     # errors
     "ServerError",
     "AlreadyServingError",
     "ConnectionLostError",
+    "DescriptorsLostError",
     "IncompleteReadError",
     "LimitOverrunError",
     "ListenerBrokenError",
@@ -59,11 +64,28 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "ServerClosedError",
 ]
 
+if hasattr(_socket, "AF_UNIX"):
+    from trioserver._servers.unix import UnixDatagramServer, UnixStreamServer
+    from trioserver._servers.unix_combinations import (
+        ThreadingUnixDatagramServer,
+        ThreadingUnixStreamServer,
+    )
+
+    __all__ += ["UnixStreamServer", "UnixDatagramServer"]  # noqa: RUF022  # as above
+    __all__ += ["ThreadingUnixStreamServer", "ThreadingUnixDatagramServer"]
+
 if hasattr(_os, "fork") and hasattr(_os, "waitid"):  # macOS has both since Python 3.13
     from trioserver._concurrency.forking_mixin import ForkingMixIn
     from trioserver._servers.forking import ForkingTCPServer, ForkingUDPServer
 
     __all__ += ["ForkingMixIn", "ForkingTCPServer", "ForkingUDPServer"]
+    if hasattr(_socket, "AF_UNIX"):
+        from trioserver._servers.unix_forking import (
+            ForkingUnixDatagramServer,
+            ForkingUnixStreamServer,
+        )
+
+        __all__ += ["ForkingUnixStreamServer", "ForkingUnixDatagramServer"]
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:

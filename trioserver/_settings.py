@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+_MAX_MODE: Final = 0o777
+
 
 def _check_limit(name: str, value: object) -> None:
     if value == math.inf:
@@ -66,10 +68,21 @@ def _check_packet_size(name: str, value: object) -> None:
         raise ValueError(message)
 
 
+def _check_mode(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        message = f"{name} must be a number as 0o660, not {value!r}"
+        raise TypeError(message)
+    if not 0 <= value <= _MAX_MODE:
+        # 660 without the 0o is 0o1224.
+        message = f"{name} must be 0 to 0o777, not {oct(value)}: is its 0o missing?"
+        raise ValueError(message)
+
+
 _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "timeout": _check_timeout,
     "request_queue_size": _check_count,
     "max_packet_size": _check_packet_size,
+    "socket_mode": _check_mode,
     "max_concurrent_requests": _check_limit,
     "max_children": _check_limit,
     "max_threads": _check_max_threads,

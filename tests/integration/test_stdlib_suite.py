@@ -30,10 +30,6 @@ SOCK_MAX_SIZE = 16 * 1024 * 1024 + 1
 STILL_TO_COME = {
     "ForkingUnixDatagramServer",
     "ForkingUnixStreamServer",
-    "ThreadingUnixDatagramServer",
-    "ThreadingUnixStreamServer",
-    "UnixDatagramServer",
-    "UnixStreamServer",
 }
 
 

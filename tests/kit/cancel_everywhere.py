@@ -85,9 +85,19 @@ Scenario = Callable[[Injector], Awaitable[None]]
 
 
 def end_everywhere(
-    scenario: Scenario, act: Callable[[Injector], None], *, seed: int = 0
+    scenario: Scenario,
+    act: Callable[[Injector], None],
+    *,
+    seed: int = 0,
+    left_over: Callable[[], list[str]] = list,
 ) -> tuple[int, list[str]]:
     """Run *scenario* once for each event, and end the server at that event.
+
+    Args:
+        scenario: Serves, and is told what ends it.
+        act: Ends it.
+        seed: Decides the order in which tasks run.
+        left_over: Returns what else a run has left behind, in words.
 
     Returns:
         The number of runs, and what was wrong, in words.
@@ -98,6 +108,7 @@ def end_everywhere(
         at_event += 1
         injector = Injector(act, at_event)
         problems += _run_once(scenario, injector, seed)
+        problems += left_over()
         if not injector.fired:
             return at_event, problems
 

@@ -13,8 +13,11 @@ import trio
 from kit.serving import LOOPBACK, STUCK, connect, eventually, receive_all, serving
 from trioserver import TCPServer, ThreadingTCPServer, ThreadingUDPServer
 
-# What stands for ``handle()``: the server and the request may be of any kind.
-Handle: TypeAlias = Callable[[Any], object]  # type: ignore[explicit-any]  # see above
+# A handler whose server and request may be of any kind.
+AnyHandler: TypeAlias = Any  # type: ignore[explicit-any]  # see above
+
+# What stands for its ``handle()``.
+Handle: TypeAlias = Callable[[AnyHandler], object]
 
 # Seconds; nobody waits for them, since something else ends the wait first.
 FOREVER = 3600
@@ -37,7 +40,12 @@ class UpperThreadDatagramHandler(socketserver.DatagramRequestHandler):
 
 def handling(handle: Handle) -> type[socketserver.BaseRequestHandler]:
     """Return a handler class for streams that does *handle*."""
-    return type("Handler", (socketserver.StreamRequestHandler,), {"handle": handle})
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            handle(self)
+
+    return Handler
 
 
 class Gate:

@@ -12,6 +12,7 @@ from trioserver._engine.hooks import ClientAddress, Request
 from trioserver._exception_groups import leaves
 from trioserver._exceptions import (
     ConnectionLostError,
+    DescriptorsLostError,
     IncompleteReadError,
     LimitOverrunError,
     NamelessPeerError,
@@ -30,6 +31,7 @@ _LEVELS: Final[tuple[tuple[tuple[type[BaseException], ...], int], ...]] = (
             LimitOverrunError,
             IncompleteReadError,
             NamelessPeerError,
+            DescriptorsLostError,
         ),
         logging.INFO,
     ),

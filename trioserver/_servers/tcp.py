@@ -98,6 +98,7 @@ class TCPServer(BaseServer):
                 _call_plain(self.server_activate)
         except BaseException:
             # Not through server_close(): a subclass's own is not ready for it.
+            self._release_address()
             sock.close()
             raise
 
@@ -229,10 +230,14 @@ class TCPServer(BaseServer):
         except OSError:
             return False
 
+    def _release_address(self) -> None:
+        """Give back what `server_bind` has taken, while the socket is still open."""
+
     def _close_at_once(self) -> None:
         # First, so that the accept loop ends by being cancelled, and not by an error.
         super()._close_at_once()
         if self.socket.fileno() != -1:
+            self._release_address()
             if trio.lowlevel.in_trio_run():
                 # Wake who else waits, before the descriptor's number is free.
                 trio.lowlevel.notify_closing(self.socket)
