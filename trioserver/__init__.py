@@ -72,7 +72,7 @@ if hasattr(_socket, "AF_UNIX"):
     )
 
     __all__ += ["UnixStreamServer", "UnixDatagramServer"]  # noqa: RUF022  # as above
-    __all__ += ["ThreadingUnixStreamServer", "ThreadingUnixDatagramServer"]
+    __all__ += ["ThreadingUnixDatagramServer", "ThreadingUnixStreamServer"]
 
 if hasattr(_os, "fork") and hasattr(_os, "waitid"):  # macOS has both since Python 3.13
     from trioserver._concurrency.forking_mixin import ForkingMixIn
@@ -85,7 +85,7 @@ if hasattr(_os, "fork") and hasattr(_os, "waitid"):  # macOS has both since Pyth
             ForkingUnixStreamServer,
         )
 
-        __all__ += ["ForkingUnixStreamServer", "ForkingUnixDatagramServer"]
+        __all__ += ["ForkingUnixDatagramServer", "ForkingUnixStreamServer"]
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:

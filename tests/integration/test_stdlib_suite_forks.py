@@ -9,6 +9,7 @@ server (bpo-1540386). Here, the test itself is the parent of both.
 from __future__ import annotations
 
 import os
+import socket
 import socketserver
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,7 +20,14 @@ import trio
 
 from kit import datagrams
 from kit.serving import LOOPBACK, STUCK, ask, connect
-from trioserver import BaseServer, ForkingTCPServer, ForkingUDPServer
+from trioserver import (
+    BaseServer,
+    ForkingTCPServer,
+    ForkingUDPServer,
+    ForkingUnixDatagramServer,
+    ForkingUnixStreamServer,
+    TCPServer,
+)
 
 TEST_STR = b"hello world\n"
 
@@ -64,7 +72,7 @@ async def run_server(server: BaseServer) -> AsyncIterator[None]:
         await server.server_close()
 
 
-async def check_streams(server: ForkingTCPServer) -> None:
+async def check_streams(server: TCPServer) -> None:
     for _ in range(3):
         async with await connect(server) as client:
             assert await ask(client, TEST_STR) == TEST_STR
@@ -98,6 +106,42 @@ async def test_ForkingUDPServer(  # noqa: N802  # the standard library's name
     with unrelated_child():
         async with run_server(server):
             await check_datagrams(server)
+
+    assert server.socket.fileno() == -1
+    assert not server.active_children
+    assert caplog.records == []
+
+
+async def test_ForkingUnixStreamServer(  # noqa: N802  # the standard library's name
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "x.sock"
+    server = ForkingUnixStreamServer(str(path), StreamEcho)
+    with unrelated_child():
+        async with run_server(server):
+            await check_streams(server)
+            # No child has removed it.
+            assert path.exists()
+
+    assert server.socket.fileno() == -1
+    assert not server.active_children
+    assert caplog.records == []
+
+
+async def test_ForkingUnixDatagramServer(  # noqa: N802  # the standard library's name
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "x.sock")
+    server = ForkingUnixDatagramServer(path, DatagramEcho)
+    with unrelated_child():
+        async with run_server(server):
+            for number in range(3):
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                # As there: a client that wants an answer needs a name.
+                sock.bind(str(tmp_path / f"client{number}"))
+                with trio.socket.from_stdlib_socket(sock) as client:
+                    await client.sendto(TEST_STR, path)
+                    assert await client.recv(100) == TEST_STR
 
     assert server.socket.fileno() == -1
     assert not server.active_children
