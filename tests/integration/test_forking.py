@@ -229,22 +229,96 @@ async def test_hooks_run_where_those_of_socketserver_do(
     ]
 
 
-@pytest.mark.parametrize("handler", [plain_function, asynchronous_function])
-async def test_hooks_may_be_plain_functions(handler: Handler) -> None:
+class PlainHooks(ForkingTCPServer):
+    """Overrides hooks as existing code does, which awaits nothing."""
+
+    def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]  # plain
+        request.sendall(b"finish ")
+        super().finish_request(request, client_address)  # type: ignore[unused-coroutine]  # none, in a child
+
+    def handle_error(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]  # plain
+        request.sendall(b"error ")
+        super().handle_error(request, client_address)  # type: ignore[unused-coroutine]  # as above
+
+    def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]  # plain
+        request.sendall(b"shutdown ")
+        super().shutdown_request(request)  # type: ignore[unused-coroutine]  # as above
+
+    def close_request(self, request: socket.socket | Connection) -> None:  # type: ignore[override]  # plain
+        if isinstance(request, socket.socket):
+            assert request.fileno() != -1
+        super().close_request(request)  # type: ignore[unused-coroutine]  # as above
+
+
+class AsynchronousHooks(ForkingTCPServer):
+    """The same with ``await``, in a server that knows trioserver."""
+
+    async def finish_request(
+        self, request: socket.socket, client_address: object
+    ) -> None:
+        request.sendall(b"finish ")
+        await super().finish_request(request, client_address)
+
+    async def handle_error(
+        self, request: socket.socket, client_address: object
+    ) -> None:
+        request.sendall(b"error ")
+        await super().handle_error(request, client_address)
+
+    async def shutdown_request(self, request: socket.socket) -> None:
+        request.sendall(b"shutdown ")
+        await super().shutdown_request(request)
+
+    async def close_request(self, request: socket.socket | Connection) -> None:
+        await super().close_request(request)
+
+
+def fail_after_a_word(request: socket.socket, *_: object) -> None:
+    request.sendall(b"handle ")
+    raise LookupError
+
+
+@pytest.mark.parametrize("server_class", [PlainHooks, AsynchronousHooks])
+async def test_overrides_of_both_kinds_may_call_super_for_a_synchronous_handler(
+    server_class: type[ForkingTCPServer],
+) -> None:
+    async with serving(server_class(LOOPBACK, fail_after_a_word)) as server:
+        reply = await meet(server)
+
+    assert reply == b"finish handle error shutdown "
+
+
+async def test_a_plain_override_may_return_the_handler_to_be_awaited() -> None:
     class Server(ForkingTCPServer):
         def finish_request(self, request: object, client_address: object) -> object:  # type: ignore[override]  # plain
-            self.was_here = b" finished"
             return self.RequestHandlerClass(request, client_address, self)
 
-        def shutdown_request(self, request: socket.socket | Connection) -> None:  # type: ignore[override]  # plain
-            sock = request.socket if isinstance(request, Connection) else request
-            sock.send(self.was_here)
-            sock.close()
-
-    async with serving(Server(LOOPBACK, handler)) as server:
+    async with serving(Server(LOOPBACK, asynchronous_function)) as server:
         reply = await meet(server, b"hello\n")
 
-    assert reply.split()[1:] == [b"HELLO", b"finished"]
+    assert reply.endswith(b" HELLO\n")
+
+
+async def test_a_synchronous_handler_sees_its_server() -> None:
+    class Mine(ForkingTCPServer):
+        word = b"first"
+
+        def __init_subclass__(cls) -> None:
+            raise AssertionError
+
+    def look(request: socket.socket, _: object, server: Mine) -> None:
+        assert isinstance(server, Mine)
+        assert type(server).__name__ == "Mine"
+        server.server_close()  # type: ignore[unused-coroutine]  # none, in a child
+        server.word = b"second"
+        request.sendall(server.word)
+        with pytest.raises(RuntimeError, match="has only a copy of the server"):
+            server.shutdown()  # type: ignore[unused-coroutine]  # as above
+        request.sendall(b" and last")
+
+    async with serving(Mine(LOOPBACK, look)) as server:
+        assert await meet(server) == b"second and last"
+        assert server.word == b"first"
 
 
 async def test_close_request_that_fails_is_reported_once_the_child_has_ended(
