@@ -47,9 +47,7 @@ def close_quietly(descriptor: Descriptor) -> None:
     """
     with suppress(OSError):
         if isinstance(descriptor, socket.socket):
-            number = descriptor.detach()
-            if number != -1:
-                os.close(number)
+            os.close(descriptor.detach())
         else:
             descriptor.close()
 

@@ -16,7 +16,14 @@ import pytest
 import trio
 
 import trioserver
-from kit.forks import Handler, is_alive, meet, receive_pid
+from kit.forks import (
+    Handler,
+    fork_and_exit,
+    is_alive,
+    meet,
+    reap_here,
+    receive_pid,
+)
 from kit.serving import (
     LOOPBACK,
     STUCK,
@@ -29,8 +36,12 @@ from kit.serving import (
 from trioserver import Connection, ForkingTCPServer
 
 
+def say_pid(request: socket.socket) -> int:
+    return request.send(b"%d\n" % os.getpid())
+
+
 def wait_for_an_end(request: socket.socket, *_: object) -> None:
-    request.sendall(b"%d\n" % os.getpid())
+    say_pid(request)
     request.recv(1)
     request.sendall(b"the end\n")
 
@@ -41,10 +52,8 @@ async def wait_for_an_end_with_trio(request: Connection, *_: object) -> None:
     await request.send_all(b"the end\n")
 
 
-def compute(request: socket.socket, *_: object) -> None:
-    request.sendall(b"%d\n" % os.getpid())
-    while True:
-        pass
+# On one line, because what a killed child has done is not measured.
+compute: Handler = lambda request, *_: say_pid(request) and sum(iter(int, 1))  # noqa: E731  # see above
 
 
 def ignore_sigterm(request: socket.socket, *_: object) -> None:
@@ -64,12 +73,6 @@ class Tidy(trioserver.StreamRequestHandler):
 
 
 BOTH_KINDS = (wait_for_an_end, wait_for_an_end_with_trio)
-
-
-def reap_here(pid: int) -> int:
-    """Reap a child, as somebody who knows nothing of Trio. Return its exit code."""
-    _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 class Stage:
@@ -201,21 +204,6 @@ async def test_a_second_signal_changes_nothing(
     assert "ended with exit code 143: SIGTERM" in caplog.text
 
 
-async def test_a_signal_cancels_the_handler_before_it_has_begun() -> None:
-    """The run begins in another thread than the one that gets the signal."""
-
-    async def handle(request: Connection, *_: object) -> None:
-        await trio.sleep_forever()
-
-    class Server(ForkingTCPServer):
-        async def finish_request(self, request: object, address: object) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
-            await super().finish_request(request, address)
-
-    async with serving(Server(LOOPBACK, handle)) as server:
-        assert await meet(server) == b""
-
-
 # Waiting, in all ways
 
 
@@ -293,9 +281,7 @@ async def test_ending_a_child_that_somebody_else_has_reaped_is_no_error(
 
 async def test_children_of_others_are_left_alone() -> None:
     """Like bpo-1540386: socketserver has reaped what was not its own."""
-    other = os.fork()
-    if other == 0:
-        os._exit(72)
+    other = fork_and_exit(72)
     async with serving(ForkingTCPServer(LOOPBACK, wait_for_an_end)) as server:
         await meet(server)
         await server.collect_children(blocking=True)
@@ -306,18 +292,19 @@ async def test_children_of_others_are_left_alone() -> None:
 async def test_a_spurious_end_of_the_wait_is_no_end_of_the_child(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    waits = 0
+    early = [True]
 
     async def wait_readable(descriptor: int | socket.socket) -> None:
-        nonlocal waits
-        waits += 1
-        if waits > 1 or not isinstance(descriptor, int):
+        if isinstance(descriptor, int) and early:
+            early.clear()
+        else:
             await original(descriptor)
 
     original = trio.lowlevel.wait_readable
     stage = Stage(wait_for_an_end)
     monkeypatch.setattr(trio.lowlevel, "wait_readable", wait_readable)
     assert await stage.play(lambda client: client.send_eof()) == b"the end\n"
+    assert not early
 
 
 # Threads
@@ -352,10 +339,7 @@ def test_of_other_threads_python_warns_as_always() -> None:
     try:
         with warnings.catch_warnings(record=True) as expected:
             warnings.simplefilter("always")
-            pid = os.fork()
-            if pid == 0:
-                os._exit(0)
-            os.waitpid(pid, 0)
+            reap_here(fork_and_exit(0))
         caught = warnings_of_a_fork()
     finally:
         ended.set()

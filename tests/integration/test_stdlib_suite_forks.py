@@ -19,6 +19,7 @@ import pytest
 import trio
 
 from kit import datagrams
+from kit.forks import fork_and_exit
 from kit.serving import LOOPBACK, STUCK, ask, connect
 from trioserver import (
     BaseServer,
@@ -49,9 +50,7 @@ class DatagramEcho(socketserver.DatagramRequestHandler):
 @contextmanager
 def unrelated_child() -> Iterator[None]:
     """Have a child, which has exited with 72 when the block ends and is still there."""
-    pid = os.fork()
-    if pid == 0:
-        os._exit(72)
+    pid = fork_and_exit(72)
     try:
         yield
     finally:

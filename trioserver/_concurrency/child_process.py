@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import threading
@@ -65,9 +64,7 @@ class ChildProcess:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            self.pid = _fork()
-            if self.pid == 0:
-                body()
+            self.pid = _fork() or body()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._watch = watch_exit(self.pid)
@@ -105,14 +102,18 @@ class ChildProcess:
                 self._watch.close()
 
     async def _terminate(self, watch: ExitWatch, grace: float) -> None:
-        for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, math.inf)):
-            self._sent = number
-            # Somebody else may have reaped it.
-            with suppress(ProcessLookupError):
-                watch.send(number)
-            with trio.move_on_after(patience):
-                await self.wait()
-                return
+        self._send(watch, signal.SIGTERM)
+        with trio.move_on_after(grace):
+            await self.wait()
+        if self.status is None:
+            self._send(watch, signal.SIGKILL)
+            await self.wait()
+
+    def _send(self, watch: ExitWatch, number: signal.Signals) -> None:
+        self._sent = number
+        # Somebody else may have reaped it.
+        with suppress(ProcessLookupError):
+            watch.send(number)
 
     def _reap(self, options: int) -> None:
         assert self.pid is not None  # noqa: S101  # there is a child

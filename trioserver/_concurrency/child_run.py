@@ -55,8 +55,10 @@ class ChildRun:
                 signal.signal(number, self._note_signal)
         # The context of the request, as its task in the parent has it.
         target = copy_context().run
-        threading.Thread(target=target, args=(self._run_in_thread,)).start()
+        thread = threading.Thread(target=target, args=(self._run_in_thread,))
+        thread.start()
         self._ended.wait()
+        thread.join()
         if self._interrupt is not None:
             raise self._interrupt
         if self._error is not None:

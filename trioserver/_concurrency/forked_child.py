@@ -137,7 +137,9 @@ class _ChildHooks:
         self, request: Request, client_address: ClientAddress
     ) -> None:
         """Note the error for the parent, and let the server handle it."""
-        note_error(self._note, request, sys.exception())
+        error = sys.exception()
+        assert error is not None  # noqa: S101  # what is to be handled
+        note_error(self._note, request, error)
         await settled(self._server.handle_error(request, client_address))
 
     async def shutdown_request(self, request: Request) -> None:
@@ -145,14 +147,13 @@ class _ChildHooks:
         await settled(self._server.shutdown_request(request))
 
 
-def note_error(note: ExitNote, request: Request, error: BaseException | None) -> None:
+def note_error(note: ExitNote, request: Request, error: BaseException) -> None:
     """Note an *error* that ``handle_error()`` is about to handle.
 
     The parent mentions it, and no louder than a warning: it is handled.
     """
-    if error is not None:
-        level = min(level_of(request, error), logging.WARNING)
-        note.write(level, describe_leaves(error))
+    level = min(level_of(request, error), logging.WARNING)
+    note.write(level, describe_leaves(error))
 
 
 def describe_leaves(error: BaseException) -> str:
@@ -182,6 +183,8 @@ def _code_of_exit(error: SystemExit) -> int:
 def _leave(code: int) -> NoReturn:
     """Exit, without unwinding what the parent was doing, and without its atexit."""
     try:
+        # It is ending, with what it has written and its own exit code.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         flush_standard_streams()
     finally:
         os._exit(code)
