@@ -56,9 +56,10 @@ async def wait_for_an_end_with_trio(request: Connection, *_: object) -> None:
 compute: Handler = lambda request, *_: say_pid(request) and sum(iter(int, 1))  # noqa: E731  # see above
 
 
-def ignore_sigterm(request: socket.socket, *_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    wait_for_an_end(request)
+ignore_sigterm: Handler = lambda request, *_: (  # noqa: E731  # see above
+    signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    say_pid(request) and signal.sigwait({signal.SIGUSR1}),
+)
 
 
 class Tidy(trioserver.StreamRequestHandler):
