@@ -30,7 +30,7 @@ class ForkingMixIn:
     """
 
     timeout: float | None = 300
-    """Seconds that `handle_request` waits for a request, as in socketserver."""
+    """Seconds that ``handle_request`` waits for a request, as in socketserver."""
 
     active_children: set[int] | None = None
     """The process numbers of the children that run. None before the first one."""
@@ -84,8 +84,8 @@ class ForkingMixIn:
     ) -> None:
         """Fork a child that handles *request*, close it here, and wait for the child.
 
-        In the child, `finish_request` is called, then `handle_error` if that has
-        raised, and then `shutdown_request`; in this process, `close_request`.
+        In the child, ``finish_request`` is called, then ``handle_error`` if that has
+        raised, and then ``shutdown_request``; in this process, ``close_request``.
 
         Raises:
             OSError: If there can be no more processes.
