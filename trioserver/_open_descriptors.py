@@ -12,10 +12,18 @@ import os
 import socket
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 from weakref import WeakSet
 
-Descriptor = socket.socket | io.FileIO
+
+class Inherited(Protocol):
+    """Something else that has a descriptor open, and knows what follows."""
+
+    def forget(self) -> None:
+        """Close it in a forked child, and leave alone what is the parent's."""
+
+
+Descriptor = socket.socket | io.FileIO | Inherited
 
 DescriptorT = TypeVar("DescriptorT", bound=Descriptor)
 
@@ -36,11 +44,13 @@ def close_inherited(keep: AbstractSet[int]) -> None:
         keep: The numbers of those that stay open.
     """
     for descriptor in list(_open):
-        if not _is_closed(descriptor) and descriptor.fileno() not in keep:
+        if not isinstance(descriptor, socket.socket | io.FileIO):
+            descriptor.forget()
+        elif not _is_closed(descriptor) and descriptor.fileno() not in keep:
             close_quietly(descriptor)
 
 
-def close_quietly(descriptor: Descriptor) -> None:
+def close_quietly(descriptor: socket.socket | io.FileIO) -> None:
     """Close nothing but the descriptor: no shutdown, no error, no file left in use.
 
     A socket that has files, of ``makefile()``, only pretends to close.
@@ -52,7 +62,7 @@ def close_quietly(descriptor: Descriptor) -> None:
             descriptor.close()
 
 
-def _is_closed(descriptor: Descriptor) -> bool:
+def _is_closed(descriptor: socket.socket | io.FileIO) -> bool:
     if isinstance(descriptor, socket.socket):
         return descriptor.fileno() == -1
     return descriptor.closed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -76,3 +77,36 @@ async def main() -> None:
         await StoreHandler(None, in_flight, store)
     with server:
         trio.run(server.serve)
+
+
+class Admin(trioserver.UnixStreamServer):
+    """A server on a Unix socket, for some users."""
+
+    socket_mode = 0o660
+    allow_takeover = True
+    allowed_uids = frozenset({0})
+
+    async def verify_request(
+        self, request: trioserver.Connection, client_address: str
+    ) -> bool:
+        who: trioserver.PeerCredentials = request.peer_credentials
+        return who.uid in self.allowed_uids and who.gid == who.pid
+
+
+async def pass_files(connection: trioserver.Connection) -> int:
+    """Receive open files, and send them back."""
+    try:
+        data, descriptors = await connection.receive_fds(100, max_fds=2)
+    except trioserver.DescriptorsLostError as error:
+        return len(error.data) + error.max_fds
+    await connection.send_fds(data, descriptors)
+    return len(descriptors)
+
+
+def make_unix_servers(path: Path) -> list[trioserver.TCPServer]:
+    """Addresses may be of four types."""
+    return [
+        trioserver.UnixStreamServer(path, StoreHandler),
+        Admin("\0name", StoreHandler),
+        trioserver.UnixDatagramServer(b"path", trioserver.DatagramRequestHandler),
+    ]

@@ -140,8 +140,8 @@ class UnixDatagramServer(UDPServer):
             server_address: A path, or on Linux an abstract name that begins with
                 ``"\0"``.
             RequestHandlerClass: See `BaseServer`.
-            bind_and_activate: Whether to call `server_bind` and `server_activate`. If
-                not, the caller does, before serving.
+            bind_and_activate: Whether to call `server_bind`. If not, the caller does,
+                before serving.
 
         Raises:
             TypeError: If the address or the handler is of a wrong kind.

@@ -98,14 +98,21 @@ class Connection(trio.abc.HalfCloseableStream):
 
     async def receive(self, max_bytes: int) -> bytes:
         """Receive as `receive_some` does, a checkpoint only if it has to wait."""
-        self._check_can_receive()
+        if self._busy_receiving:
+            self._check_can_receive()
+        ready = self._ready
         while True:
-            try:
-                return self.socket.recv(max_bytes)
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                raise _stream_error(error) from error
+            if ready.is_readable:
+                try:
+                    data = self.socket.recv(max_bytes)
+                except BlockingIOError:
+                    pass
+                except OSError as error:
+                    raise _stream_error(error) from error
+                else:
+                    if 0 < len(data) < max_bytes:
+                        ready.note_drained()
+                    return data
             await self._wait_readable()
 
     async def _wait_readable(self) -> None:
@@ -156,7 +163,8 @@ class Connection(trio.abc.HalfCloseableStream):
         Cancellation:
             Nothing was sent.
         """
-        self._check_can_send()
+        if self._busy_sending or self._eof_sent:
+            self._check_can_send()
         while True:
             try:
                 return self.socket.send(data)
@@ -219,9 +227,9 @@ class Connection(trio.abc.HalfCloseableStream):
 
     @property
     def peer_credentials(self) -> PeerCredentials:
-        """The process that has connected: its number, its user, its group.
+        """Who has connected, as the kernel knows it, whatever the client says.
 
-        Told by the kernel, not by the client. As in ``verify_request``: ``return
+        For an access check in ``verify_request``, as ``return
         request.peer_credentials.uid in {0, 1000}``.
 
         Raises:

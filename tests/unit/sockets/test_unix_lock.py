@@ -45,8 +45,7 @@ def test_takes_the_file_that_a_killed_process_has_left(
 def test_gives_up_when_others_hold_it_for_too_long(directory: Directory) -> None:
     with locked(directory, "x"):
         with pytest.raises(TimeoutError, match=r"holds the lock file '\.x\.lock'"):
-            with locked(directory, "x", patience=0):
-                pass
+            locked(directory, "x", patience=0).__enter__()
 
 
 def test_locks_the_file_that_is_there_and_not_one_that_was_removed(
@@ -96,11 +95,8 @@ def test_follows_no_link_that_somebody_has_put_there(
     target = tmp_path / "precious"
     (tmp_path / ".x.lock").symlink_to(target)
 
-    with (
-        pytest.raises(OSError, match="symbolic links") as caught,
-        locked(directory, "x"),
-    ):
-        pass
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        locked(directory, "x").__enter__()
 
     assert caught.value.errno == errno.ELOOP
     assert not target.exists()
@@ -125,5 +121,5 @@ def test_closes_the_file_where_it_cannot_be_locked(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
 
-    with pytest.raises(OSError, match="No locks"), locked(directory, "x"):
-        pass
+    with pytest.raises(OSError, match="No locks"):
+        locked(directory, "x").__enter__()

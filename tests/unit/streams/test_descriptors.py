@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,7 @@ import trio.testing
 
 from kit.serving import STUCK, receive_all
 from trioserver import Connection, ConnectionLostError, DescriptorsLostError
+from trioserver._streams import descriptors
 from unit.streams.pairs import PLENTY_BYTES, connected, tcp_pair
 
 
@@ -41,10 +43,10 @@ def content_of(descriptor: int) -> bytes:
 async def test_sends_descriptors_and_whatever_has_one(file: BinaryIO) -> None:
     with connected() as (connection, peer):
         await connection.send_fds(b"two", [file, file.fileno()])
-        data, descriptors, *_ = socket.recv_fds(_plain(peer), 100, 9)
+        data, files, *_ = socket.recv_fds(_plain(peer), 100, 9)
 
     assert data == b"two"
-    assert [content_of(descriptor) for descriptor in descriptors] == [b"content"] * 2
+    assert [content_of(descriptor) for descriptor in files] == [b"content"] * 2
     assert not file.closed
 
 
@@ -60,8 +62,8 @@ async def test_sends_all_of_the_data(file: BinaryIO) -> None:
     with trio.fail_after(STUCK), connected() as (connection, peer):
 
         async def receive() -> None:
-            first, descriptors, *_ = socket.recv_fds(_plain(peer), 100, 9)
-            received.extend((first, content_of(descriptors[0])))
+            first, files, *_ = socket.recv_fds(_plain(peer), 100, 9)
+            received.extend((first, content_of(files[0])))
             received.append(await receive_all(peer))
 
         async with trio.open_nursery() as nursery:
@@ -91,7 +93,7 @@ async def test_waits_for_room_to_send_descriptors(file: BinaryIO) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "descriptors", "complaint"),
+    ("data", "files", "complaint"),
     [
         (b"", [0], "send at least one byte"),
         (b"x", [], "1 to 253 descriptors"),
@@ -99,11 +101,11 @@ async def test_waits_for_room_to_send_descriptors(file: BinaryIO) -> None:
     ],
 )
 async def test_refuses_to_send_what_cannot_be_sent(
-    data: bytes, descriptors: list[int], complaint: str
+    data: bytes, files: list[int], complaint: str
 ) -> None:
     with connected() as (connection, _peer):
         with pytest.raises(ValueError, match=complaint):
-            await connection.send_fds(data, descriptors)
+            await connection.send_fds(data, files)
 
 
 async def test_a_descriptor_that_is_not_open_does_not_break_the_connection() -> None:
@@ -131,12 +133,12 @@ async def test_receives_descriptors_that_no_program_inherits(file: BinaryIO) -> 
     with trio.fail_after(STUCK), connected() as (connection, peer):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_send_later, peer, file)
-            data, descriptors = await connection.receive_fds(100, 2)
-        inheritable = [os.get_inheritable(descriptor) for descriptor in descriptors]
+            data, files = await connection.receive_fds(100, 2)
+        inheritable = [os.get_inheritable(descriptor) for descriptor in files]
 
     assert data == b"two"
     assert inheritable == [False, False]
-    assert [content_of(descriptor) for descriptor in descriptors] == [b"content"] * 2
+    assert [content_of(descriptor) for descriptor in files] == [b"content"] * 2
 
 
 async def _send_later(peer: trio.SocketStream, file: BinaryIO) -> None:
@@ -206,6 +208,16 @@ async def test_says_that_the_peer_has_vanished_while_receiving() -> None:
         peer.socket.close()
         with pytest.raises(ConnectionLostError):
             await connection.receive_fds(100, 1)
+
+
+def test_takes_only_whole_descriptors_from_what_has_come() -> None:
+    """A receiver that wants to know its peers gets their credentials beside."""
+    items = [
+        (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, bytes(12)),
+        (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("ii", 7, 8) + b"ha"),
+    ]
+
+    assert descriptors._unpacked(items) == [7, 8]
 
 
 # Elsewhere
