@@ -172,6 +172,27 @@ async def test_files_of_a_socket_do_not_keep_it_open_in_a_child() -> None:
     assert not is_open
 
 
+async def test_a_child_waits_for_its_request_by_itself() -> None:
+    """Although the parent has waited for it before, in the epoll of its server."""
+
+    class Server(ForkingTCPServer):
+        async def verify_request(self, request: Connection, _: object) -> bool:
+            return await request.receive_some(1) == b"a"
+
+    async def echo(request: Connection, *_: object) -> None:
+        await request.send_all(b"%d\n" % os.getpid())
+        await request.send_all(await request.receive_some())
+
+    async with serving(Server(LOOPBACK, echo)) as server:
+        async with await connect(server) as client:
+            await eventually(lambda: server._poller._registered)
+            await client.send_all(b"a")
+            await receive_pid(client)
+            await client.send_all(b"b\n")
+            assert await receive_line(client) == b"b\n"
+            await client.send_eof()
+
+
 # Signals
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import socketserver
 from typing import ClassVar
 
@@ -103,7 +104,7 @@ class ForkingMixIn:
             child.start(ForkedChild(server, view, request, client_address, note).run)
             self._note_started(child)
             try:
-                await _close(view or server, request)
+                await _close(server, view, request)
             finally:
                 await child.wait()
         finally:
@@ -186,13 +187,16 @@ async def _disown(request: Request) -> None:
 
 
 @trio.lowlevel.disable_ki_protection
-async def _close(server: Server, request: Request) -> None:
+async def _close(server: Server, view: Server | None, request: Request) -> None:
     """Close what this process has of *request*, and say nothing to the client.
 
-    A TLS stream would say good-bye, and so end the child's conversation.
+    A TLS stream would say good-bye, and so end the child's conversation. Here an
+    override may wait; one that is a plain function sees what it sees in the child.
     """
     is_stream = isinstance(request, trio.abc.AsyncResource)
     if is_stream and not isinstance(request, Connection):
         await close_forcefully(request)
-    else:
+    elif view is None or inspect.iscoroutinefunction(server.close_request):
         await settled(server.close_request(request))
+    else:
+        view.close_request(request)
