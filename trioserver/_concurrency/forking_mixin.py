@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import socketserver
+from functools import cached_property
 from typing import ClassVar
 
 import trio
@@ -95,7 +96,8 @@ class ForkingMixIn:
             The child is ended, and has ended.
         """
         server: Server = self
-        view = self._view()
+        is_awaited = is_asynchronous(server.RequestHandlerClass)
+        view = None if is_awaited else self._synchronous_view
         if await self._process_here(request, client_address):
             await settled(server.shutdown_request(request))
             return
@@ -127,11 +129,10 @@ class ForkingMixIn:
 
     # Inside
 
-    def _view(self) -> Server | None:
-        """Return this server as a synchronous handler sees it, if that is its kind."""
+    @cached_property
+    def _synchronous_view(self) -> Server:
+        """This server as synchronous handlers see it."""
         server: Server = self
-        if is_asynchronous(server.RequestHandlerClass):
-            return None
         return view_of(self, server._thread_hooks())  # noqa: SLF001  # of the same object
 
     def _note_started(self, child: ChildProcess) -> None:
