@@ -159,7 +159,9 @@ class ThreadingMixIn:
         return make_blocking(sock)
 
     def _datagram_request(self, datagram: Datagram, replies: Replies) -> Request:
-        sock = ThreadDatagramSocket.answering(datagram, replies.socket)
+        sock = ThreadDatagramSocket.answering(
+            replies.socket, datagram.ancillary, is_truncated=datagram.is_truncated
+        )
         return ThreadDatagram(datagram.data, sock)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, cast, final
 
 from trioserver._datagrams.packet_info import AncillaryItem, reply_source
-from trioserver._datagrams.receiver import Datagram
 from trioserver._datagrams.replies import NOBODY_ERRNOS, Buffer
 from trioserver._exceptions import connection_lost, nameless_peer
+from trioserver._open_descriptors import note_open
 
 # Seconds that a call may wait. It cannot be interrupted, since all requests share what
 # the descriptors stand for, and no send buffer stays full for that long.
@@ -31,17 +31,24 @@ class ThreadDatagramSocket(socket.socket):
     """Whether the datagram was longer than the server's ``max_packet_size``."""
 
     @classmethod
-    def answering(cls, datagram: Datagram, sock: socket.socket) -> ThreadDatagramSocket:
-        """Return a duplicate of *sock* that answers *datagram*.
+    def answering(
+        cls,
+        sock: socket.socket,
+        ancillary: list[AncillaryItem],
+        *,
+        is_truncated: bool,
+    ) -> ThreadDatagramSocket:
+        """Return a duplicate of *sock* that answers the datagram with *ancillary*.
 
         Raises:
             OSError: If there is no descriptor left.
         """
         fileno = socket.dup(sock.fileno())
         made = cls(sock.family, sock.type, sock.proto, fileno=fileno)
+        note_open(made)
         made.settimeout(DATAGRAM_TIMEOUT)
-        made._source = reply_source(datagram.ancillary)
-        made.is_truncated = datagram.is_truncated
+        made._source = reply_source(ancillary)
+        made.is_truncated = is_truncated
         return made
 
     def settimeout(self, value: float | None, /) -> None:
