@@ -96,19 +96,16 @@ class ForkingMixIn:
             The child is ended, and has ended.
         """
         server: Server = self
-        is_awaited = is_asynchronous(server.RequestHandlerClass)
-        view = None if is_awaited else self._synchronous_view
         if await self._process_here(request, client_address):
             await settled(server.shutdown_request(request))
             return
+        is_awaited = is_asynchronous(server.RequestHandlerClass)
+        view = None if is_awaited else self._synchronous_view
         child, note = ChildProcess(), ExitNote()
         try:
             child.start(ForkedChild(server, view, request, client_address, note).run)
             self._note_started(child)
-            try:
-                await _close(server, view, request)
-            finally:
-                await child.wait()
+            await _close_and_wait(child, server, view, request)
         finally:
             try:
                 await child.end(server.cleanup_timeout)
@@ -177,6 +174,17 @@ class ForkingMixIn:
 
     def _note_handled(self) -> None:
         super()._note_handled()  # type: ignore[misc]  # as above
+
+
+@trio.lowlevel.enable_ki_protection
+async def _close_and_wait(
+    child: ChildProcess, server: Server, view: Server | None, request: Request
+) -> None:
+    """Close *request* here, and wait for the child that has it, even if that fails."""
+    try:
+        await _close(server, view, request)
+    finally:
+        await child.wait()
 
 
 async def _disown(request: Request) -> None:
