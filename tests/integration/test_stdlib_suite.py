@@ -2,14 +2,7 @@
 
 The tests keep their names from CPython's ``Lib/test/test_socketserver.py`` (3.13). A
 docstring says where the meaning had to change. Of the 27 tests, 12 are here. The
-others wait for their servers:
-
-- UDP: test_UDPServer, test_ThreadingUDPServer
-- Unix: test_UnixStreamServer, test_ThreadingUnixStreamServer,
-  test_ForkingUnixStreamServer, test_UnixDatagramServer,
-  test_ThreadingUnixDatagramServer, test_ForkingUnixDatagramServer
-
-What test_basics and test_write say of synchronous handlers waits for those as well.
+others stand beside, in files of their own.
 """
 
 from __future__ import annotations

@@ -151,9 +151,8 @@ async def test_a_bare_raise_in_handle_error_ends_the_server() -> None:
 async def reply_of_a_dying(server: TCPServer) -> None:
     """Let *server* handle a request that ends it."""
     with trio.fail_after(STUCK):
-        async with await connect(server) as client:
+        async with await connect(server):
             await server.serve()
-            assert await receive_all(client) == b""
 
 
 @pytest.mark.parametrize("exit_", [SystemExit, KeyboardInterrupt])

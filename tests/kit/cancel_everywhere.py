@@ -37,6 +37,8 @@ class Injector(trio.abc.Instrument):
     server: BaseServer | None = None
     events: int = 0
     fired: str = ""
+    settle: Callable[[], None] = lambda: None
+    """Called after the run: waits for what was left to itself on purpose."""
     _tasks: set[trio.lowlevel.Task] = attrs.field(factory=set)
 
     def watch(self, task: trio.lowlevel.Task) -> None:
@@ -122,6 +124,7 @@ def _run_once(scenario: Scenario, injector: Injector, seed: int) -> list[str]:
             _run_uninterrupted(scenario, injector)
         except Exception as error:
             found.append(f"raised {error!r}")
+        injector.settle()
         found += Snapshot.take().left_behind(before)
     found += [str(warning.message) for warning in caught]
     where = f"event {injector.at_event}, {injector.act.__name__} {injector.fired}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -76,16 +77,22 @@ class Gate:
         with trio.fail_after(STUCK):
             await eventually(lambda: self.inside >= count)
 
-    async def wait_passed(self, count: int) -> None:
-        """Wait until *count* handlers have left."""
-        with trio.fail_after(STUCK):
-            await eventually(lambda: self.passed >= count)
-
 
 async def threads_ended(server: ThreadingTCPServer | ThreadingUDPServer) -> None:
     """Wait until the last thread of *server* has ended."""
     with trio.fail_after(STUCK):
         await eventually(lambda: server.thread_limiter.borrowed_tokens == 0)
+
+
+def wait_for_threads() -> None:
+    """Wait until no server has a thread that works, outside of Trio.
+
+    Those that were abandoned were interrupted, and may take a moment.
+    """
+    deadline = time.monotonic() + STUCK
+    while any(thread.name == "trioserver" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
 
 
 def threading_server(handle: Handle, **settings: object) -> ThreadingTCPServer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import socketserver
 from functools import cached_property
 from typing import ClassVar
 
@@ -16,7 +15,9 @@ from trioserver._concurrency.forked_child import ForkedChild
 from trioserver._concurrency.synchronous_view import view_of
 from trioserver._engine.forceful_close import close_forcefully
 from trioserver._engine.hooks import ClientAddress, Request, Server, settled
-from trioserver._handlers.handler_kind import is_asynchronous
+from trioserver._handlers.checking import refuse_handlers
+from trioserver._handlers.handler_kind import is_asynchronous, is_foreign_handler
+from trioserver._handlers.session import DatagramSessionHandler
 from trioserver._streams.connection import Connection
 
 
@@ -154,11 +155,9 @@ class ForkingMixIn:
 
     def _check_handler(self, handler: object) -> None:
         """Accept both kinds; what ours must be like is checked as everywhere."""
-        if isinstance(handler, type) and issubclass(
-            handler, socketserver.BaseRequestHandler
-        ):
-            return
-        super()._check_handler(handler)  # type: ignore[misc]  # of the server class
+        refuse_handlers(handler, DatagramSessionHandler, what=type(self).__name__)
+        if not is_foreign_handler(handler):
+            super()._check_handler(handler)  # type: ignore[misc]  # of the server class
 
     def _most_requests(self) -> float:
         limits: list[float] = [super()._most_requests(), self.max_children]  # type: ignore[misc]  # as above

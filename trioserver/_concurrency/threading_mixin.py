@@ -6,6 +6,7 @@ import inspect
 import math
 import socket
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 import trio
@@ -31,7 +32,7 @@ _OTHER_NAME: Final = {
 class ThreadingMixIn:
     """Runs the requests of a server in threads, so that handlers may block.
 
-    For synchronous handlers: classes derived from those of `socketserver`, and any
+    For synchronous handlers: classes derived from those of ``socketserver``, and any
     other callable that is not asynchronous. A request is a blocking socket, or a pair
     of a datagram and a socket.
 
@@ -136,6 +137,12 @@ class ThreadingMixIn:
         is_proxy = isinstance(self, ServerProxy)
         return self if is_proxy else self._requests_in_threads.proxy
 
+    def _is_in_demand(self) -> bool:
+        """Whether a thread that only waits for its client is wanted elsewhere."""
+        return (
+            self._requests_in_threads.threads.is_full or super()._is_in_demand()  # type: ignore[misc]  # of StreamThreadHooks
+        )
+
     def _engine_hooks(self) -> ServerHooks:
         _check_hooks(type(self))
         self.daemon_requests = _daemon_flag(type(self))
@@ -144,6 +151,9 @@ class ThreadingMixIn:
 
     def _check_handler(self, handler: object) -> None:
         check_threaded_handler(handler, type(self))
+
+    def _beside_requests(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()  # nobody waits for connections in Trio's thread
 
     def _stream_request(self, sock: socket.socket) -> Request:
         return make_blocking(sock)

@@ -38,12 +38,24 @@ class ThreadDatagramSocket(socket.socket):
         Raises:
             OSError: If there is no descriptor left.
         """
+        source = reply_source(datagram.ancillary)
+        return cls.answering_from(source, sock, is_truncated=datagram.is_truncated)
+
+    @classmethod
+    def answering_from(
+        cls, source: Sequence[AncillaryItem], sock: socket.socket, *, is_truncated: bool
+    ) -> ThreadDatagramSocket:
+        """Return a duplicate of *sock* whose datagrams leave from *source*.
+
+        Raises:
+            OSError: If there is no descriptor left.
+        """
         fileno = socket.dup(sock.fileno())
         made = cls(sock.family, sock.type, sock.proto, fileno=fileno)
         note_open(made)
         made.settimeout(DATAGRAM_TIMEOUT)
-        made._source = reply_source(datagram.ancillary)
-        made.is_truncated = datagram.is_truncated
+        made._source = source
+        made.is_truncated = is_truncated
         return made
 
     def settimeout(self, value: float | None, /) -> None:

@@ -64,9 +64,7 @@ def level_of(request: Request, error: BaseException) -> int:
 
 def _level(request: Request, error: BaseException) -> int:
     if isinstance(request, socket.socket):
-        level = _level_of_plain(request, error)
-        if level is not None:
-            return level
+        return _level_of_plain(request, error)
     if type(error) is trio.BrokenResourceError and not isinstance(request, Connection):
         # How other streams say it. Beside a `Connection` it is about something else,
         # of the handler's own: a database that is down must be heard of.
@@ -77,14 +75,14 @@ def _level(request: Request, error: BaseException) -> int:
     return logging.ERROR
 
 
-def _level_of_plain(sock: socket.socket, error: BaseException) -> int | None:
-    """Return the level of an error that a *sock* in a thread has raised.
+def _level_of_plain(sock: socket.socket, error: BaseException) -> int:
+    """Return the level of an error beside a plain *sock*, as threads have it.
 
-    None if it is about something else: the errors of a database look the same.
+    The errors of a database that is down look the same, and must be heard of.
     """
     if isinstance(error, ConnectionError) and is_hung_up(sock):
         return logging.DEBUG
     if isinstance(error, TimeoutError) and sock.gettimeout() is not None:
         # Only the system's own time-outs have an errno.
-        return logging.INFO if error.errno is None else None
-    return None
+        return logging.INFO if error.errno is None else logging.ERROR
+    return logging.ERROR
