@@ -297,6 +297,18 @@ def test_refuses_a_handler_that_cannot_work(handler: Handler) -> None:
         ForkingTCPServer(LOOPBACK, handler)
 
 
+def test_refuses_sessions_which_live_in_the_parent() -> None:
+    class Handler(trioserver.DatagramSessionHandler):
+        async def handle(self) -> None:
+            """Never called."""
+
+    class Server(trioserver.ForkingMixIn, trioserver.UDPSessionServer):
+        """Cannot be."""
+
+    with pytest.raises(TypeError, match="is a DatagramSessionHandler, which cannot"):
+        Server(LOOPBACK, Handler)
+
+
 def test_refuses_the_mix_in_of_socketserver_and_names_ours() -> None:
     class Server(socketserver.ForkingMixIn, trioserver.TCPServer):  # type: ignore[misc]  # what is refused
         """Half moved."""

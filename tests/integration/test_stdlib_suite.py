@@ -1,11 +1,8 @@
 """The standard library's own tests of socketserver, translated as far as TCP goes.
 
 The tests keep their names from CPython's ``Lib/test/test_socketserver.py`` (3.13). A
-docstring says where the meaning had to change. Of the 27 tests, 12 are here. Those of
-Unix servers and those of threads stand beside, in files of their own. The others wait
-for their servers:
-
-- UDP: test_UDPServer
+docstring says where the meaning had to change. Of the 27 tests, 12 are here. The
+others stand beside, in files of their own.
 """
 
 from __future__ import annotations

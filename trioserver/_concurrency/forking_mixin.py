@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import socketserver
 from functools import cached_property
 from typing import ClassVar
 
@@ -16,7 +15,9 @@ from trioserver._concurrency.forked_child import ForkedChild
 from trioserver._concurrency.synchronous_view import view_of
 from trioserver._engine.forceful_close import close_forcefully
 from trioserver._engine.hooks import ClientAddress, Request, Server, settled
-from trioserver._handlers.handler_kind import is_asynchronous
+from trioserver._handlers.checking import refuse_handlers
+from trioserver._handlers.handler_kind import is_asynchronous, is_foreign_handler
+from trioserver._handlers.session import DatagramSessionHandler
 from trioserver._streams.connection import Connection
 
 
@@ -96,19 +97,16 @@ class ForkingMixIn:
             The child is ended, and has ended.
         """
         server: Server = self
-        is_awaited = is_asynchronous(server.RequestHandlerClass)
-        view = None if is_awaited else self._synchronous_view
         if await self._process_here(request, client_address):
             await settled(server.shutdown_request(request))
             return
+        is_awaited = is_asynchronous(server.RequestHandlerClass)
+        view = None if is_awaited else self._synchronous_view
         child, note = ChildProcess(), ExitNote()
         try:
             child.start(ForkedChild(server, view, request, client_address, note).run)
             self._note_started(child)
-            try:
-                await _close(server, view, request)
-            finally:
-                await child.wait()
+            await _close_and_wait(child, server, view, request)
         finally:
             await self._end(child, note, request, client_address)
 
@@ -168,11 +166,9 @@ class ForkingMixIn:
 
     def _check_handler(self, handler: object) -> None:
         """Accept both kinds; what ours must be like is checked as everywhere."""
-        if isinstance(handler, type) and issubclass(
-            handler, socketserver.BaseRequestHandler
-        ):
-            return
-        super()._check_handler(handler)  # type: ignore[misc]  # of the server class
+        refuse_handlers(handler, DatagramSessionHandler, what=type(self).__name__)
+        if not is_foreign_handler(handler):
+            super()._check_handler(handler)  # type: ignore[misc]  # of the server class
 
     def _most_requests(self) -> float:
         limits: list[float] = [super()._most_requests(), self.max_children]  # type: ignore[misc]  # as above
@@ -188,6 +184,17 @@ class ForkingMixIn:
 
     def _note_handled(self) -> None:
         super()._note_handled()  # type: ignore[misc]  # as above
+
+
+@trio.lowlevel.enable_ki_protection
+async def _close_and_wait(
+    child: ChildProcess, server: Server, view: Server | None, request: Request
+) -> None:
+    """Close *request* here, and wait for the child that has it, even if that fails."""
+    try:
+        await _close(server, view, request)
+    finally:
+        await child.wait()
 
 
 async def _disown(request: Request) -> None:

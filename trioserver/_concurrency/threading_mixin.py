@@ -159,9 +159,7 @@ class ThreadingMixIn:
         return make_blocking(sock)
 
     def _datagram_request(self, datagram: Datagram, replies: Replies) -> Request:
-        sock = ThreadDatagramSocket.answering(
-            replies.socket, datagram.ancillary, is_truncated=datagram.is_truncated
-        )
+        sock = ThreadDatagramSocket.answering(datagram, replies.socket)
         return ThreadDatagram(datagram.data, sock)
 
 

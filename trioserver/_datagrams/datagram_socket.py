@@ -56,8 +56,8 @@ class DatagramSocket:
         Raises:
             OSError: If there is no descriptor left.
         """
-        return ThreadDatagramSocket.answering(
-            self.socket, self._ancillary, is_truncated=self.is_truncated
+        return ThreadDatagramSocket.answering_from(
+            self.source, self.socket, is_truncated=self.is_truncated
         )
 
     def forget_waiters(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, cast, final
 
 from trioserver._datagrams.packet_info import AncillaryItem, reply_source
+from trioserver._datagrams.receiver import Datagram
 from trioserver._datagrams.replies import NOBODY_ERRNOS, Buffer
 from trioserver._exceptions import connection_lost, nameless_peer
 from trioserver._open_descriptors import note_open
@@ -31,14 +32,20 @@ class ThreadDatagramSocket(socket.socket):
     """Whether the datagram was longer than the server's ``max_packet_size``."""
 
     @classmethod
-    def answering(
-        cls,
-        sock: socket.socket,
-        ancillary: list[AncillaryItem],
-        *,
-        is_truncated: bool,
+    def answering(cls, datagram: Datagram, sock: socket.socket) -> ThreadDatagramSocket:
+        """Return a duplicate of *sock* that answers *datagram*.
+
+        Raises:
+            OSError: If there is no descriptor left.
+        """
+        source = reply_source(datagram.ancillary)
+        return cls.answering_from(source, sock, is_truncated=datagram.is_truncated)
+
+    @classmethod
+    def answering_from(
+        cls, source: Sequence[AncillaryItem], sock: socket.socket, *, is_truncated: bool
     ) -> ThreadDatagramSocket:
-        """Return a duplicate of *sock* that answers the datagram with *ancillary*.
+        """Return a duplicate of *sock* whose datagrams leave from *source*.
 
         Raises:
             OSError: If there is no descriptor left.
@@ -47,7 +54,7 @@ class ThreadDatagramSocket(socket.socket):
         made = cls(sock.family, sock.type, sock.proto, fileno=fileno)
         note_open(made)
         made.settimeout(DATAGRAM_TIMEOUT)
-        made._source = reply_source(ancillary)
+        made._source = source
         made.is_truncated = is_truncated
         return made
 

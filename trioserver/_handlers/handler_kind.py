@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import socketserver
 from functools import partial
 
 
@@ -17,4 +18,11 @@ def is_asynchronous(handler: object) -> bool:
         return hasattr(handler, "__await__")
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004  # not whether it is callable
+    )
+
+
+def is_foreign_handler(handler: object) -> bool:
+    """Whether *handler* is a handler class of socketserver's."""
+    return isinstance(handler, type) and issubclass(
+        handler, socketserver.BaseRequestHandler
     )
