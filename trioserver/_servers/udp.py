@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket as stdlib_socket
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 import trio
@@ -253,6 +254,10 @@ class UDPServer(TCPServer):
                 self._outgrown.append(self._replies)
             self._receiver, self._replies = receiver, replies
         return self._receiver, self._replies
+
+    def _beside_requests(self) -> AbstractAsyncContextManager[None]:
+        # Nothing: there are no connections to wait for.
+        return nullcontext()
 
     async def _start_queued(self) -> None:
         """Leave what waits: nobody has told its senders that it would be handled."""
