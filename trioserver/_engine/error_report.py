@@ -46,7 +46,7 @@ def report_error(
     if error is None:
         return
     client = escape(client_address)
-    level = max(_level(request, leaf) for leaf in leaves(error))
+    level = level_of(request, error)
     if level < logging.ERROR:
         log(level, f"The request from {client} ended early: {describe(error)}")
     else:
@@ -55,6 +55,11 @@ def report_error(
             f"Exception occurred during processing of request from {client}",
             error=error,
         )
+
+
+def level_of(request: Request, error: BaseException) -> int:
+    """Return how loudly the log shall speak of *error*."""
+    return max(_level(request, leaf) for leaf in leaves(error))
 
 
 def _level(request: Request, error: BaseException) -> int:

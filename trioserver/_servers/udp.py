@@ -147,9 +147,7 @@ class UDPServer(TCPServer):
         self, request: Request, client_address: ClientAddress
     ) -> None:
         """Handle the datagram, or call `handle_truncated`."""
-        if _is_truncated(request):
-            self._counts.truncated += 1
-            await settled(self.handle_truncated(request, client_address))
+        if await self._process_here(request, client_address):
             return
         await super().finish_request(request, client_address)
         self._note_handled()
@@ -262,6 +260,15 @@ class UDPServer(TCPServer):
     def _is_listening(self) -> bool:
         # What an error says is about one datagram, as long as there is a socket.
         return is_bound(self.socket)
+
+    async def _process_here(
+        self, request: Request, client_address: ClientAddress
+    ) -> bool:
+        if not _is_truncated(request):
+            return False
+        self._counts.truncated += 1
+        await settled(self.handle_truncated(request, client_address))
+        return True
 
     def _note_idle(self) -> None:
         # Requests may go on after the socket is closed, and send their replies.
