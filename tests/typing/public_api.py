@@ -50,6 +50,23 @@ class StoreHandler(trioserver.StreamRequestHandler):
             await self.connection.send_all(b"%d\n" % written)
 
 
+class ForkingStore(trioserver.ForkingMixIn, trioserver.TCPServer):
+    """A server that forks, with a handler of the standard library's."""
+
+    max_children = 10
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, SynchronousHandler)
+
+
+class SynchronousHandler(socketserver.StreamRequestHandler):
+    """A handler as it was."""
+
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.readline())
+
+
 async def handle(
     request: trioserver.Connection, client_address: object, server: object
 ) -> None:
@@ -164,6 +181,10 @@ async def main() -> None:
         nursery.start_soon(server.serve_forever, 0.1)
         await server.shutdown()
         await server.server_close()
+    forking = trioserver.ForkingTCPServer(("localhost", 0), SynchronousHandler)
+    await forking.collect_children(blocking=True)
+    children: set[int] | None = ForkingStore(("localhost", 0)).active_children
+    len(children or ())
     async with Store(("::1", 0)) as store:
         in_flight: int = store.requests_in_flight + store.fileno()
         await store.handle_request()
