@@ -32,7 +32,10 @@ _open: Final[WeakSet[Descriptor]] = WeakSet()
 
 
 def note_open(descriptor: DescriptorT) -> DescriptorT:
-    """Remember that the library owns *descriptor*. Return it."""
+    """Remember that the library owns *descriptor*. Return it.
+
+    One that is no real descriptor, of a network in memory, does no harm.
+    """
     _open.add(descriptor)
     return descriptor
 
@@ -44,10 +47,11 @@ def close_inherited(keep: AbstractSet[int]) -> None:
         keep: The numbers of those that stay open.
     """
     for descriptor in list(_open):
-        if not isinstance(descriptor, socket.socket | io.FileIO):
+        if isinstance(descriptor, socket.socket | io.FileIO):
+            if not _is_closed(descriptor) and descriptor.fileno() not in keep:
+                close_quietly(descriptor)
+        elif hasattr(descriptor, "forget"):
             descriptor.forget()
-        elif not _is_closed(descriptor) and descriptor.fileno() not in keep:
-            close_quietly(descriptor)
 
 
 def close_quietly(descriptor: socket.socket | io.FileIO) -> None:

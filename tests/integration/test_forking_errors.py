@@ -79,6 +79,26 @@ def raising_asynchronously(error: BaseException) -> Handler:
             ValueError("bro\nken"),
             ("WARNING", "ended with exit code 1: ValueError: bro\\nken"),
         ),
+        (SystemExit(7), ("WARNING", "ended with exit code 7: SystemExit: 7")),
+        (SystemExit("why"), ("WARNING", "ended with exit code 1: SystemExit: why")),
+        (KeyboardInterrupt(), ("INFO", "ended with exit code 130: KeyboardInterrupt")),
+    ],
+    ids=repr,
+)
+async def test_the_parent_tells_how_a_child_has_ended(
+    make: Callable[[BaseException], Handler],
+    error: BaseException,
+    line: tuple[str, str],
+    caplog: Log,
+) -> None:
+    await visit(make(error), caplog)
+
+    assert child_lines(caplog) == [line]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
         (
             trioserver.RequestTimeoutError("slow"),
             ("INFO", "ended with exit code 1: trioserver.RequestTimeoutError: slow"),
@@ -93,19 +113,13 @@ def raising_asynchronously(error: BaseException) -> Handler:
                 ),
             ),
         ),
-        (SystemExit(7), ("WARNING", "ended with exit code 7: SystemExit: 7")),
-        (SystemExit("why"), ("WARNING", "ended with exit code 1: SystemExit: why")),
-        (KeyboardInterrupt(), ("INFO", "ended with exit code 130: KeyboardInterrupt")),
     ],
     ids=repr,
 )
-async def test_the_parent_tells_how_a_child_has_ended(
-    make: Callable[[BaseException], Handler],
-    error: BaseException,
-    line: tuple[str, str],
-    caplog: Log,
+async def test_what_a_client_can_cause_is_told_quietly(
+    error: Exception, line: tuple[str, str], caplog: Log
 ) -> None:
-    await visit(make(error), caplog)
+    await visit(raising_asynchronously(error), caplog)
 
     assert child_lines(caplog) == [line]
 

@@ -88,6 +88,18 @@ async def test_what_is_truncated_needs_no_child(handler: Handler) -> None:
     assert (statistics.received, statistics.truncated, statistics.handled) == (2, 1, 1)
 
 
+async def test_a_plain_override_of_close_request_has_nothing_to_close() -> None:
+    class Server(ForkingUDPServer):
+        def close_request(self, request: object) -> None:  # type: ignore[override]  # plain
+            super().close_request(request)  # type: ignore[unused-coroutine]  # none, in a view
+
+    async with serving(Server(LOOPBACK, SynchronousUpper)) as server:
+        with open_client(server) as client:
+            reply = await ask(client, b"hello")
+
+    assert reply.endswith(b" HELLO")
+
+
 async def test_the_servers_socket_stays_non_blocking() -> None:
     def block(
         request: tuple[bytes, socket.socket], address: tuple[str, int], server: object

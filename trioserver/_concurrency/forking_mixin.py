@@ -108,7 +108,14 @@ class ForkingMixIn:
             self._note_started(child)
             await _close_and_wait(child, server, view, request)
         finally:
-            await self._end(child, note, request, client_address)
+            try:
+                await child.end(server.cleanup_timeout)
+            finally:
+                self._note_ended(child)
+                report_exit(child.pid, child.status, note.read(), client_address)
+                note.close()
+                if child.pid is not None:
+                    await _disown(request)
 
     async def handle_timeout(self) -> None:
         """Call `collect_children`."""
@@ -125,24 +132,6 @@ class ForkingMixIn:
         """This server as synchronous handlers see it."""
         server: Server = self
         return view_of(self, server._thread_hooks())  # noqa: SLF001  # of the same object
-
-    async def _end(
-        self,
-        child: ChildProcess,
-        note: ExitNote,
-        request: Request,
-        client_address: ClientAddress,
-    ) -> None:
-        """End *child* if it still runs, report it, and let go of everything."""
-        server: Server = self
-        try:
-            await child.end(server.cleanup_timeout)
-        finally:
-            self._note_ended(child)
-            report_exit(child.pid, child.status, note.read(), client_address)
-            note.close()
-            if child.pid is not None:
-                await _disown(request)
 
     def _note_started(self, child: ChildProcess) -> None:
         if self.active_children is None:
