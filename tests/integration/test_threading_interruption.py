@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import select
 import socketserver
 import threading
@@ -29,6 +30,7 @@ from kit.threads import (
     handling,
     threading_server,
     threads_ended,
+    wait_for_threads,
 )
 from trioserver import ThreadingTCPServer
 
@@ -41,6 +43,8 @@ def polls(handler: socketserver.StreamRequestHandler) -> None:
     assert handler.request.recv(1) == b""
     assert readable == [handler.request]
 
+
+LEFT_ALONE = ("trio", True)
 
 BLOCKING: dict[str, Handle] = {
     "recv": lambda handler: handler.request.recv(1),
@@ -58,8 +62,11 @@ def check_for_ever() -> None:
         trio.from_thread.check_cancelled()
 
 
-@pytest.mark.parametrize("daemon_threads", [False, True])
-@pytest.mark.parametrize("name", BLOCKING)
+@pytest.mark.parametrize(
+    ("name", "daemon_threads"),
+    # Left alone, a thread that waits in Trio does so for as long as Trio runs.
+    [case for case in itertools.product(BLOCKING, (False, True)) if case != LEFT_ALONE],
+)
 async def test_a_cancelled_handler_that_waits_ends_at_once(
     name: str, *, daemon_threads: bool
 ) -> None:
@@ -78,19 +85,18 @@ async def test_a_cancelled_handler_that_waits_ends_at_once(
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
         async with client:
-            if daemon_threads and name == "trio":
-                return  # it waits in a task of its own, for as long as Trio runs
             await threads_ended(server)
 
     assert server.thread_limiter.borrowed_tokens == 0
 
 
 async def test_what_was_sent_before_the_interruption_still_arrives() -> None:
-    reply = bytes(100_000)
+    reply, is_written = bytes(20_000), threading.Event()
 
     def send_and_wait(handler: socketserver.StreamRequestHandler) -> None:
         handler.wfile.write(b"first\n")
         handler.wfile.write(reply)
+        is_written.set()
         handler.rfile.read()
 
     server = threading_server(send_and_wait)
@@ -101,7 +107,7 @@ async def test_what_was_sent_before_the_interruption_still_arrives() -> None:
             # More than is ever read, which would make a plain close() send a reset.
             await client.send_all(b"unread\n")
             assert await receive_line(client) == b"first\n"
-            await trio.testing.wait_all_tasks_blocked()
+            await eventually(is_written.is_set)
             nursery.cancel_scope.cancel()
         async with client:
             assert await receive_all(client) == reply
@@ -216,8 +222,35 @@ def test_a_thread_that_outlives_trio_is_told_so() -> None:
     gate.open()
 
     assert over.wait(STUCK)
+    wait_for_threads()
     assert outcomes == [trio.RunFinishedError]
     assert [sock.fileno() for sock in sockets] == [-1]  # type: ignore[attr-defined]  # they are
+
+
+def test_what_an_abandoned_thread_awaits_ends_with_trio() -> None:
+    begun, outcomes = threading.Event(), list[object]()
+
+    def wait_in_trio(_: object) -> None:
+        begun.set()
+        try:
+            trio.from_thread.run(trio.sleep_forever)
+        except trio.Cancelled as error:
+            outcomes.append(type(error))
+            raise
+
+    async def main() -> None:
+        with trio.fail_after(STUCK):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(server.serve)
+                async with await connect(server):
+                    await eventually(begun.is_set)
+                    nursery.cancel_scope.cancel()
+
+    server = threading_server(wait_in_trio, daemon_threads=True)
+    trio.run(main)
+    wait_for_threads()
+
+    assert outcomes == [trio.Cancelled]
 
 
 # Where it is called

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from kit.serving import LOOPBACK, receive_all, receive_line
-from parity.libraries import Either, Library, both_libraries, differs
+from parity.libraries import Either, Library, both_libraries
 from parity.scenario import POLL_INTERVAL, closing, open_client
 
 BEFORE = ["verify_request", "process_request_thread", "finish_request"]
@@ -249,34 +249,3 @@ async def test_server_close_waits_for_threads(library: Library) -> None:
             go_on.set()
             await library.call(server.server_close)
             assert over.is_set()
-
-
-@differs(socketserver=0, trioserver=1)
-async def test_clients_who_are_sent_a_reply_and_have_sent_more_than_was_read(
-    library: Library, expected: int
-) -> None:
-    """The end of the reply is lost there; how much of it, the kernel decides."""
-    reply = bytes(1_000_000)
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.sendall(reply)
-
-    async def receive(client: trio.SocketStream) -> bytes:
-        received = bytearray()
-        try:
-            async for data in client:
-                received += data
-        except trio.BrokenResourceError:
-            pass
-        return bytes(received)
-
-    server = make_server(library, Story(), Handler)
-    async with closing(library, server), trio.open_nursery() as nursery:
-        nursery.start_soon(library.call, server.serve_forever, POLL_INTERVAL)
-        async with await open_client(server) as client:
-            await client.send_all(b"unread")
-            received = await receive(client)
-        await library.call(server.shutdown)
-
-    assert (received == reply) == bool(expected)

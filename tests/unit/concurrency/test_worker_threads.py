@@ -12,6 +12,7 @@ import trio
 
 from kit.leaks import Snapshot
 from kit.serving import STUCK, eventually
+from kit.threads import wait_for_threads
 from trioserver._concurrency.worker_threads import Job, WorkerThreads
 
 Finish = Callable[[], None]
@@ -294,6 +295,7 @@ def test_threads_abandoned_in_another_run_leave_their_places() -> None:
     assert threads.limiter.borrowed_tokens == 1
     blocking.release.set()
     trio.run(run_another)
+    wait_for_threads()
 
     assert threads.limiter.borrowed_tokens == 0
     assert threads.limit == 1
