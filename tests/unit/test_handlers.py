@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import socketserver
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TypeVar
 
 import pytest
@@ -96,6 +96,13 @@ class PlainHandle(StreamRequestHandler):
         """Do nothing that waits."""
 
 
+class GeneratorHandle(StreamRequestHandler):
+    """Yields its replies, as WSGI applications do."""
+
+    async def handle(self) -> AsyncIterator[bytes]:  # type: ignore[override]  # likewise
+        yield b""
+
+
 @pytest.mark.parametrize(
     ("handler", "message"),
     [
@@ -104,6 +111,7 @@ class PlainHandle(StreamRequestHandler):
         (Synchronous, r"Synchronous is .*trioserver\.StreamRequestHandler"),
         (SynchronousBase, r"SynchronousBase is .*trioserver\.BaseRequestHandler"),
         (PlainHandle, "PlainHandle.handle is a plain function"),
+        (GeneratorHandle, "GeneratorHandle.handle is an asynchronous generator"),
     ],
     ids=str,
 )

@@ -40,6 +40,12 @@ def check_handler(handler: object) -> None:
     if not issubclass(handler, BaseRequestHandler):
         return
     check_settings(handler)
+    if inspect.isasyncgenfunction(inspect.unwrap(handler.handle)):
+        message = (
+            f"{handler.__name__}.handle is an asynchronous generator, which nobody "
+            "would iterate over: leave the 'yield' out, and await"
+        )
+        raise TypeError(message)
     if _is_plain(handler.handle):
         message = (
             f"{handler.__name__}.handle is a plain function, which cannot wait for "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from typing import Final, final
+from typing import Final, NoReturn, final
 
 import trio
 
@@ -219,6 +219,32 @@ class Connection(trio.abc.HalfCloseableStream):
             # close(2): the descriptor is gone whatever it says; EIO tells of
             # something earlier, which nobody can act on here.
             log(logging.DEBUG, f"Closing a connection said {describe(error)}")
+
+
+# What a socket has, and what does the same here.
+_INSTEAD: Final = {
+    "recv": "await receive_some(max_bytes)",
+    "recv_into": "await receive_some(max_bytes)",
+    "send": "await send_all(data)",
+    "sendall": "await send_all(data)",
+    "shutdown": "await send_eof() for SHUT_WR",
+    "makefile": "a StreamRequestHandler, with self.rfile and self.wfile",
+    "settimeout": "trio.fail_after(), or the timeout of a StreamRequestHandler",
+}
+
+
+def _refuse_attribute(_connection: Connection, name: str) -> NoReturn:
+    """Say what to use instead of *name*, which a connection does not have."""
+    message = f"'Connection' object has no attribute {name!r}"
+    if name in _INSTEAD:
+        message += f": use {_INSTEAD[name]}"
+    elif hasattr(socket.socket, name):
+        message += f", but its socket has: use .socket.{name}"
+    raise AttributeError(message, name=name, obj=_connection)
+
+
+# Not in the class body: for type checkers, it would have every attribute then.
+setattr(Connection, "__getattr__", _refuse_attribute)  # noqa: B010  # mypy, pyright
 
 
 def _stream_error(error: OSError) -> Exception:
