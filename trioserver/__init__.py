@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trioserver._bridge.serve_socketserver import serve_socketserver
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.statistics import DatagramStatistics
 from trioserver._exceptions import (
@@ -31,6 +32,8 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "TCPServer",
     "UDPServer",
     "DatagramStatistics",
+    # server objects of the standard library's
+    "serve_socketserver",
     # handlers
     "BaseRequestHandler",
     "StreamRequestHandler",
