@@ -135,10 +135,10 @@ def _mentions(function: object, name: str) -> bool:
 
 
 def _is_asynchronous(server: object) -> bool:
-    handler = getattr(server, "RequestHandlerClass", None)
-    return isinstance(handler, type) and (
-        issubclass(handler, BaseRequestHandler)
-        or inspect.iscoroutinefunction(getattr(handler, "handle", None))
+    handler: object = getattr(server, "RequestHandlerClass", None)
+    is_async = inspect.iscoroutinefunction(getattr(handler, "handle", None))
+    return is_async or (
+        isinstance(handler, type) and issubclass(handler, BaseRequestHandler)
     )
 
 
