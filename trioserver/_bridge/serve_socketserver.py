@@ -85,6 +85,7 @@ async def serve_socketserver(
     check_setting("max_concurrent_requests", max_concurrent_requests)
     check_setting("drain_timeout", drain_timeout)
     check_seconds("handshake_timeout", handshake_timeout)
+    check_seconds("poll_interval", poll_interval)
     settings = DriverSettings(
         max_concurrent_requests, drain_timeout, handshake_timeout, poll_interval
     )

@@ -15,11 +15,11 @@ import wsgiref.simple_server
 import wsgiref.validate
 import xmlrpc.client
 import xmlrpc.server
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
+from wsgiref.types import StartResponse, WSGIEnvironment
 
-import dnslib
-import dnslib.server
+import dnslib  # type: ignore[import-untyped]  # it has no types
+import dnslib.server  # type: ignore[import-untyped]  # likewise
 import pytest
 import pythonosc.dispatcher
 import pythonosc.osc_server
@@ -30,7 +30,7 @@ import trio
 import werkzeug
 import werkzeug.serving
 
-from kit.driving import connect_blocking, driving, in_thread
+from kit.driving import driving, in_thread
 from kit.serving import LOOPBACK, STUCK
 
 
@@ -51,14 +51,14 @@ def call_xmlrpc(port: int) -> tuple[object, list[object]]:
         several = xmlrpc.client.MultiCall(proxy)
         several.pow(2, 10)
         several.greet("Tokyo")
-        return proxy.system.listMethods(), list(several())
+        return proxy.system.listMethods(), [*several()]  # type: ignore[misc]  # it only has __getitem__
 
 
 async def test_xmlrpc_server() -> None:
     server = xmlrpc.server.SimpleXMLRPCServer(LOOPBACK, logRequests=False)
     server.register_introspection_functions()
     server.register_multicall_functions()
-    server.register_function(pow)
+    server.register_function(pow)  # type: ignore[arg-type]  # overloaded
     server.register_function(lambda name: f"Hello {name}", "greet")
 
     async with driving(server):
@@ -80,7 +80,9 @@ class QuietWSGIHandler(wsgiref.simple_server.WSGIRequestHandler):
 
 
 @wsgiref.validate.validator
-def wsgi_application(environ, start_response):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # as everybody writes it
+def wsgi_application(
+    environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [environ["PATH_INFO"].encode()]
 
@@ -199,7 +201,7 @@ def send_configuration(port: int) -> None:
 async def test_the_receiver_of_logging_config_listen(
     receiver_log: RecordHandler,
 ) -> None:
-    thread = logging.config.listen(0)
+    thread = logging.config.listen(0)  # noqa: S612  # on loopback
     # The thread is never started: this makes the server that it would have run.
     server = thread.rcvr(  # type: ignore[attr-defined]  # a local class of listen()'s
         port=0,
@@ -309,6 +311,6 @@ async def test_python_osc_tcp(
         for value in range(3):
             client.send_message("/volume", value)
         await heard.all.wait()
-        client.close()
+        client.close()  # type: ignore[no-untyped-call]  # theirs
 
     assert heard.values == [0, 1, 2]

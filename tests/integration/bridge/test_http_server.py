@@ -177,14 +177,14 @@ SERVERS = {
 }
 
 
-@pytest.fixture(params=SERVERS.values(), ids=SERVERS)
+@pytest.fixture(params=SERVERS)
 def tls_server(
     request: pytest.FixtureRequest, tree: Path, authority: trustme.CA
 ) -> Iterator[http.server.HTTPServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     handler = partial(QuietHandler, directory=str(tree))
-    with request.param(handler, context) as server:
+    with SERVERS[request.param](handler, context) as server:
         yield server
 
 

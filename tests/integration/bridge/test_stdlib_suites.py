@@ -27,13 +27,14 @@ NOT_INSTALLED = (
 
 def run_part(directory: Path, module: str, part: int, parts: int) -> str:
     """Return what a part of the tests in *module* has said, if it was successful."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  # our own driver
         [sys.executable, DRIVER, module, str(part), str(parts)],
         cwd=directory,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -41,15 +42,15 @@ def run_part(directory: Path, module: str, part: int, parts: int) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("module", "parts", "how", "at_least"),
+    ("module", "parts", "at_least"),
     [
-        ("test.test_httpservers", 1, "serve_forever", 30),
-        ("test.test_xmlrpc", 4, "handle_request", 50),
-        ("test.test_wsgiref", 1, "handle_request", 1),
+        ("test.test_httpservers", 1, 30),
+        ("test.test_xmlrpc", 4, 50),
+        ("test.test_wsgiref", 1, 1),
     ],
 )
 async def test_pythons_own_tests_pass(
-    module: str, parts: int, how: str, at_least: int, tmp_path: Path
+    module: str, parts: int, at_least: int, tmp_path: Path
 ) -> None:
     assert importlib.util.find_spec(module) is not None, NOT_INSTALLED
     outputs: list[str] = []
@@ -62,5 +63,5 @@ async def test_pythons_own_tests_pass(
         for part in range(1, parts + 1):
             nursery.start_soon(run, part)
 
-    driven = re.findall(rf"driven: .*'{how}': (\d+)", "".join(outputs))
+    driven = re.findall(r"^runs of Trio: (\d+)$", "".join(outputs), re.MULTILINE)
     assert sum(map(int, driven)) >= at_least
