@@ -8,6 +8,7 @@ assigned, or, if it stands on a class, where the server is made.
 from __future__ import annotations
 
 import math
+import select
 from collections.abc import Callable
 from typing import Final
 
@@ -56,6 +57,15 @@ def _check_packet_size(name: str, value: object) -> None:
         raise ValueError(message)
 
 
+def _check_edge_triggered(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        message = f"{name} must be a boolean, not {value!r}"
+        raise TypeError(message)
+    if value and not hasattr(select, "epoll"):
+        message = f"{name} must be False on this system, which has no epoll, not True"
+        raise ValueError(message)
+
+
 _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "timeout": _check_timeout,
     "request_queue_size": _check_count,
@@ -63,6 +73,7 @@ _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "max_concurrent_requests": _check_limit,
     "drain_timeout": check_seconds,
     "cleanup_timeout": _check_bounded_seconds,
+    "edge_triggered": _check_edge_triggered,
     "linger_timeout": _check_bounded_seconds,
     "max_linger_bytes": _check_limit,
     "max_line_bytes": _check_limit,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import select
 import socket
 import socketserver
 from pathlib import Path
@@ -24,7 +25,7 @@ _DEFAULT_ROW: Final = re.compile(
 )
 
 # What the cells of that table may name.
-_NAMES: Final = {"math": math, "socket": socket}
+_NAMES: Final = {"math": math, "select": select, "socket": socket}
 
 
 def modules() -> list[str]:

@@ -76,7 +76,7 @@ async def test_a_request_may_be_no_resource_at_all() -> None:
 async def test_a_connection_that_cannot_be_wrapped_is_closed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(*_: object) -> Connection:
+    def refuse(*_: object, **_named: object) -> Connection:
         message = "no such device"
         raise OSError(message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
 from kit.serving import LOOPBACK, STUCK, UpperHandler, ask, connect, serving
@@ -23,8 +24,11 @@ async def test_serves_as_a_task_that_start_returns_the_server_of() -> None:
     assert server.fileno() == -1
 
 
-async def test_serves_many_clients_at_once() -> None:
-    async with serving(TCPServer(LOOPBACK, UpperHandler)) as server:
+@pytest.mark.parametrize("edge_triggered", [True, False])
+async def test_serves_many_clients_at_once(edge_triggered: bool) -> None:
+    server = TCPServer(LOOPBACK, UpperHandler)
+    server.edge_triggered = edge_triggered
+    async with serving(server):
         clients = [await connect(server) for _ in range(10)]
 
         replies = [await ask(client, b"%d x\n" % i) for i, client in enumerate(clients)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import select
 
 import pytest
 
@@ -23,6 +24,7 @@ GOOD: dict[str, list[object]] = {
     "max_concurrent_requests": [0, 1, 1000, math.inf],
     "drain_timeout": [0, 0.5, math.inf],
     "cleanup_timeout": [0, 1.0],
+    "edge_triggered": [False, True],
     "linger_timeout": [0, 2.0],
     "max_linger_bytes": [0, 1048576, math.inf],
     "max_line_bytes": [0, 65536, math.inf],
@@ -35,6 +37,7 @@ WRONG_TYPE: dict[str, list[object]] = {
     "max_concurrent_requests": [None, "5", True, 1.5, NAN, -math.inf],
     "drain_timeout": [None, "1", False],
     "cleanup_timeout": [None, "1", False],
+    "edge_triggered": [None, "yes", 1],
     "linger_timeout": [None, "1", False],
     "max_linger_bytes": [None, "1", False, 1.5],
     "max_line_bytes": [None, "1", False, 1.5],
@@ -47,6 +50,7 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "max_concurrent_requests": [-1],
     "drain_timeout": [-1, NAN],
     "cleanup_timeout": [-1, NAN, math.inf],
+    "edge_triggered": [],
     "linger_timeout": [-1, NAN, math.inf],
     "max_linger_bytes": [-1],
     "max_line_bytes": [-1],
@@ -144,3 +148,11 @@ def test_checks_all_settings_that_an_object_has() -> None:
 def test_finds_a_wrong_setting_on_a_class() -> None:
     with pytest.raises(TypeError, match=r"^timeout must be"):
         check_settings(Misled())
+
+
+def test_refuses_edges_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(select, "epoll")
+
+    check_setting("edge_triggered", False)
+    with pytest.raises(ValueError, match="must be False on this system"):
+        check_setting("edge_triggered", True)

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from contextvars import Context, ContextVar, copy_context
 from typing import Final, final
 
@@ -43,6 +49,7 @@ class RequestsInFlight:
     """Runs requests, and knows which of them are still running."""
 
     __slots__ = (
+        "_beside",
         "_closed",
         "_closing",
         "_context",
@@ -63,6 +70,7 @@ class RequestsInFlight:
         hooks: ServerHooks,
         on_end: Callable[[], None],
         on_idle: Callable[[], None],
+        beside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
         """Run requests for a server.
 
@@ -71,6 +79,8 @@ class RequestsInFlight:
             on_end: Called when requests cannot be started any more although the block
                 of `open` goes on: after a crash or a cancellation.
             on_idle: Called when the last request that runs has ended.
+            beside: Entered before the first request starts, and left after the last
+                has ended.
         """
         self.is_cancelled = False
         """Whether `cancel` was called since `open`."""
@@ -79,6 +89,7 @@ class RequestsInFlight:
         self._hooks = hooks
         self._on_end = on_end
         self._on_idle = on_idle
+        self._beside = beside
         self._nursery: trio.Nursery | None = None
         self._context = Context()
         self._closing = trio.Event()
@@ -170,7 +181,7 @@ class RequestsInFlight:
         closing = self._closing
         with un_nested():
             try:
-                async with trio.open_nursery() as self._nursery:
+                async with self._beside(), trio.open_nursery() as self._nursery:
                     task_status.started()
                     try:
                         await closing.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -104,7 +104,9 @@ class BaseServer:
         self.RequestHandlerClass = RequestHandlerClass
         self._admission = Admission(self.max_concurrent_requests)
         self._serving = Serving()
-        self._requests = RequestsInFlight(self, self._serving.cancel, self._note_idle)
+        self._requests = RequestsInFlight(
+            self, self._serving.cancel, self._note_idle, self._beside_requests
+        )
         self._failures = AcceptFailures(self._where, self._is_listening)
         self._closing = Closing(self._close_at_once)
         self._is_entered = False
@@ -474,6 +476,10 @@ class BaseServer:
 
     async def _start_queued(self) -> None:
         """Accept what waits in the listen queue, if there is one."""
+
+    def _beside_requests(self) -> AbstractAsyncContextManager[None]:
+        """Return what shall run for as long as requests may."""
+        return nullcontext()
 
     def _note_idle(self) -> None:
         """Let go of what only running requests need: the last one has ended."""

@@ -91,16 +91,22 @@ class Connection(trio.abc.HalfCloseableStream):
         if self._busy_receiving:
             message = "another task is receiving from this connection"
             raise trio.BusyResourceError(message)
+        ready = self._ready
         while True:
-            try:
-                return self.socket.recv(max_bytes)
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                raise _stream_error(error) from error
+            if ready.is_readable:
+                try:
+                    data = self.socket.recv(max_bytes)
+                except BlockingIOError:
+                    pass
+                except OSError as error:
+                    raise _stream_error(error) from error
+                else:
+                    if 0 < len(data) < max_bytes:
+                        ready.note_drained()
+                    return data
             self._busy_receiving = True
             try:
-                await self._ready.wait_readable()
+                await ready.wait_readable()
             finally:
                 self._busy_receiving = False
 
@@ -137,7 +143,8 @@ class Connection(trio.abc.HalfCloseableStream):
         Cancellation:
             Nothing was sent.
         """
-        self._check_can_send()
+        if self._busy_sending or self._eof_sent:
+            self._check_can_send()
         while True:
             try:
                 return self.socket.send(data)

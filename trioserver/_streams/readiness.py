@@ -15,6 +15,14 @@ class Readiness(Protocol):
     waits for each direction; `trio.BusyResourceError` otherwise.
     """
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether a read is worth a try; if not, wait first."""
+        ...
+
+    def note_drained(self) -> None:
+        """Note that a read has got less than it asked for."""
+
     async def wait_readable(self) -> None:
         """Wait until there is something to read, the end of the stream included."""
 
@@ -34,8 +42,14 @@ class TrioReadiness:
 
     __slots__ = ("_socket",)
 
+    # A failed read costs less than half of a wait.
+    is_readable = True
+
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+
+    def note_drained(self) -> None:
+        """Do nothing: another read is worth a try all the same."""
 
     async def wait_readable(self) -> None:
         """Wait until there is something to read, the end of the stream included."""

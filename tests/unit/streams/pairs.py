@@ -6,11 +6,13 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 
 import trio
 
 from kit.serving import STUCK, reset_on_close
 from trioserver import Connection
+from trioserver._streams.edge_poller import EdgePoller, EdgeReadiness
 from trioserver._streams.readiness import Readiness
 
 # The kernel rounds it up to its own least, a few KiB.
@@ -50,6 +52,20 @@ def _set_buffers(size: int, *socks: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
+# What connections of a test wait by; None is Trio's own way.
+poller: ContextVar[EdgePoller | None] = ContextVar("poller", default=None)
+
+
+def open_connection(
+    sock: socket.socket, readiness: Readiness | None = None
+) -> Connection:
+    """Return a connection that waits as the test shall."""
+    edges = poller.get()
+    if readiness is None and edges is not None:
+        readiness = EdgeReadiness(sock, edges)
+    return Connection(sock, readiness=readiness)
+
+
 @contextmanager
 def connected(
     pair: tuple[socket.socket, socket.socket] | None = None,
@@ -58,7 +74,7 @@ def connected(
 ) -> Iterator[tuple[Connection, trio.SocketStream]]:
     """Lend a connection and the peer at its other end; by default, a Unix pair."""
     ours, theirs = pair or socket_pair()
-    connection = Connection(ours, readiness=readiness)
+    connection = open_connection(ours, readiness)
     peer = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
     try:
         yield connection, peer

@@ -16,20 +16,23 @@ from unit.streams.pairs import (
     SMALL_BYTES,
     connected,
     fill,
+    open_connection,
     reset,
     socket_pair,
     tcp_pair,
 )
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 
 async def unix_streams() -> tuple[Connection, Connection]:
     ours, theirs = socket_pair()
-    return Connection(ours), Connection(theirs)
+    return open_connection(ours), open_connection(theirs)
 
 
 async def tcp_streams() -> tuple[Connection, Connection]:
     ours, theirs = tcp_pair()
-    return Connection(ours), Connection(theirs)
+    return open_connection(ours), open_connection(theirs)
 
 
 async def clogged_unix_streams() -> tuple[Connection, Connection]:
@@ -40,7 +43,7 @@ async def clogged_unix_streams() -> tuple[Connection, Connection]:
 
 
 async def clogged_tcp_streams() -> tuple[Connection, Connection]:
-    ours, theirs = map(Connection, tcp_pair(SMALL_BYTES))
+    ours, theirs = map(open_connection, tcp_pair(SMALL_BYTES))
     # The peer's kernel may yet make room for what is on its way.
     while fill(ours.socket) or fill(theirs.socket):
         await trio.testing.wait_all_tasks_blocked(0.01)
@@ -136,56 +139,6 @@ async def test_receive_is_no_checkpoint_when_data_is_there() -> None:
             data = await connection.receive(2)
 
     assert data == b"ab"
-
-
-class HastyReadiness:
-    """Ends its first wait in each direction too early, as it may."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.socket = sock
-        self.calls: list[str] = []
-
-    async def wait_readable(self) -> None:
-        self.calls.append("readable")
-        if self.calls.count("readable") > 1:
-            await trio.lowlevel.wait_readable(self.socket)
-
-    async def wait_writable(self) -> None:
-        self.calls.append("writable")
-        if self.calls.count("writable") > 1:
-            await trio.lowlevel.wait_writable(self.socket)
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-
-async def test_tries_again_when_a_wait_to_receive_has_ended_too_early() -> None:
-    ours, theirs = socket_pair()
-    readiness = HastyReadiness(ours)
-    with connected((ours, theirs), readiness=readiness) as (connection, peer):
-        with trio.fail_after(STUCK):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(connection.receive_some)
-                await trio.testing.wait_all_tasks_blocked()
-                await peer.send_all(b"x")
-
-    assert readiness.calls == ["readable", "readable", "close"]
-
-
-async def test_tries_again_when_a_wait_to_send_has_ended_too_early() -> None:
-    ours, theirs = socket_pair()
-    readiness = HastyReadiness(ours)
-    with connected((ours, theirs), readiness=readiness) as (connection, peer):
-        fill(connection.socket)
-        with trio.fail_after(STUCK):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(connection.send_some, b"x")
-                await trio.testing.wait_all_tasks_blocked()
-                while nursery.child_tasks:
-                    await peer.receive_some(65536)
-                    await trio.testing.wait_all_tasks_blocked()
-
-    assert readiness.calls == ["writable", "writable", "close"]
 
 
 # Sending

@@ -12,6 +12,8 @@ from kit.serving import STUCK
 from trioserver import Connection
 from unit.streams.pairs import connected, fill
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 Use = Callable[[Connection], Awaitable[object]]
 
 # What each of these waits for never comes: the peer is silent, and does not read.

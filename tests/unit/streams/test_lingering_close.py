@@ -20,6 +20,8 @@ from trioserver._streams.lingering_close import (
 )
 from unit.streams.pairs import SMALL_BYTES, connected, fill, reset, tcp_pair, watched
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 REPLY = bytes(range(250)) * 800
 
 

@@ -12,6 +12,8 @@ from kit.serving import STUCK
 from trioserver import BufferedWriter, ConnectionLostError, RequestTimeoutError
 from unit.streams.pairs import connected, drain
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 
 class RecordingStream(trio.abc.SendStream):
     """Keeps each piece that it was given to send."""

@@ -14,6 +14,8 @@ from trioserver._cancellation import CLEANUP_TIMEOUT
 from trioserver._streams.budget import Budget
 from unit.streams.pairs import connected, drain, fill, watched
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 
 async def write_and_cancel(writer: BufferedWriter, data: bytes) -> None:
     """Write *data* to a peer that does not read, and cancel that while it waits."""
