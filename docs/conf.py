@@ -52,7 +52,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"trio\..*"),
     (
         r"py:.*",
-        r"(asyncio|collections|io|logging|math|socket|socketserver|ssl|sys|types)\..*",
+        r"(asyncio|collections|io|logging|math|os|socket|socketserver|ssl|sys|types)\..*",
     ),
     # What our own code calls the module of that name.
     (r"py:class", r"stdlib_socket\..*"),

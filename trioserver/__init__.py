@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket as _socket
+
 from trioserver._bridge.serve_socketserver import serve_socketserver
+from trioserver._concurrency.threading_mixin import ThreadingMixIn
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.statistics import DatagramStatistics
 from trioserver._exceptions import (
     AlreadyServingError,
     ConnectionLostError,
+    DescriptorsLostError,
     IncompleteReadError,
     LimitOverrunError,
     ListenerBrokenError,
@@ -19,7 +23,9 @@ from trioserver._exceptions import (
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.datagram import DatagramRequestHandler
 from trioserver._handlers.stream import StreamRequestHandler
+from trioserver._peer_credentials import PeerCredentials
 from trioserver._servers.base import BaseServer
+from trioserver._servers.combinations import ThreadingTCPServer, ThreadingUDPServer
 from trioserver._servers.tcp import TCPServer
 from trioserver._servers.udp import UDPServer
 from trioserver._streams.connection import Connection
@@ -31,6 +37,9 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "BaseServer",
     "TCPServer",
     "UDPServer",
+    "ThreadingMixIn",
+    "ThreadingTCPServer",
+    "ThreadingUDPServer",
     "DatagramStatistics",
     # server objects of the standard library's
     "serve_socketserver",
@@ -43,10 +52,12 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "BufferedWriter",
     "Connection",
     "DatagramSocket",
+    "PeerCredentials",
     # errors
     "ServerError",
     "AlreadyServingError",
     "ConnectionLostError",
+    "DescriptorsLostError",
     "IncompleteReadError",
     "LimitOverrunError",
     "ListenerBrokenError",
@@ -54,6 +65,16 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "RequestTimeoutError",
     "ServerClosedError",
 ]
+
+if hasattr(_socket, "AF_UNIX"):
+    from trioserver._servers.unix import UnixDatagramServer, UnixStreamServer
+    from trioserver._servers.unix_combinations import (
+        ThreadingUnixDatagramServer,
+        ThreadingUnixStreamServer,
+    )
+
+    __all__ += ["UnixStreamServer", "UnixDatagramServer"]  # noqa: RUF022  # as above
+    __all__ += ["ThreadingUnixDatagramServer", "ThreadingUnixStreamServer"]
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:

@@ -6,6 +6,8 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import NoReturn, TypeGuard
 
+import trio
+
 
 def split_errors(
     error: BaseException,
@@ -61,6 +63,11 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield from leaves(child)
     else:
         yield error
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether *error* is nothing but Trio's ``Cancelled``."""
+    return all(isinstance(leaf, trio.Cancelled) for leaf in leaves(error))
 
 
 def _is_group(

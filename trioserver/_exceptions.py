@@ -114,6 +114,26 @@ class IncompleteReadError(ServerError, EOFError):
         return f"the stream ended after {len(self.partial)} bytes, before {self.wanted}"
 
 
+class DescriptorsLostError(ServerError, trio.BrokenResourceError):
+    """Descriptors have come that could not be received; they are closed.
+
+    The peer has sent more than were asked for, or this process has too many open files.
+    """
+
+    def __init__(self, data: bytes, max_fds: int) -> None:
+        super().__init__(data, max_fds)
+        self.data = data
+        """What came with them."""
+        self.max_fds = max_fds
+        """How many were asked for."""
+
+    def __str__(self) -> str:
+        return (
+            f"more descriptors have come than could be received, and were closed: at "
+            f"most {self.max_fds} were asked for, and a process has a limit of its own"
+        )
+
+
 class LimitOverrunError(ServerError, ValueError):
     """A line, record or whole stream is longer than its limit.
 

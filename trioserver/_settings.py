@@ -12,6 +12,8 @@ import select
 from collections.abc import Callable
 from typing import Final
 
+_MAX_MODE: Final = 0o777
+
 
 def _check_limit(name: str, value: object) -> None:
     if value == math.inf:
@@ -25,6 +27,16 @@ def _check_count(name: str, value: object, otherwise: str = "0 or more") -> None
         raise TypeError(message)
     if value < 0:
         message = f"{name} must be a whole number, {otherwise}, not {value!r}"
+        raise ValueError(message)
+
+
+def _check_max_threads(name: str, value: object) -> None:
+    _check_limit(name, value)
+    if value == 0:
+        message = (
+            f"{name} must be 1 or more, or requests would wait for ever: "
+            "max_concurrent_requests = 0 accepts nobody"
+        )
         raise ValueError(message)
 
 
@@ -57,6 +69,16 @@ def _check_packet_size(name: str, value: object) -> None:
         raise ValueError(message)
 
 
+def _check_mode(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        message = f"{name} must be a number as 0o660, not {value!r}"
+        raise TypeError(message)
+    if not 0 <= value <= _MAX_MODE:
+        # 660 without the 0o is 0o1224.
+        message = f"{name} must be 0 to 0o777, not {oct(value)}: is its 0o missing?"
+        raise ValueError(message)
+
+
 def _check_edge_triggered(name: str, value: object) -> None:
     if not isinstance(value, bool):
         message = f"{name} must be a boolean, not {value!r}"
@@ -70,7 +92,9 @@ _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "timeout": _check_timeout,
     "request_queue_size": _check_count,
     "max_packet_size": _check_packet_size,
+    "socket_mode": _check_mode,
     "max_concurrent_requests": _check_limit,
+    "max_threads": _check_max_threads,
     "drain_timeout": check_seconds,
     "cleanup_timeout": _check_bounded_seconds,
     "edge_triggered": _check_edge_triggered,
@@ -91,6 +115,11 @@ def check_setting(name: str, value: object) -> None:
     check = _CHECKS.get(name)
     if check is not None:
         check(name, value)
+
+
+def is_setting(name: str) -> bool:
+    """Whether a setting called *name* exists."""
+    return name in _CHECKS
 
 
 def check_settings(owner: object) -> None:

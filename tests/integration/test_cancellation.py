@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 import attrs
 import pytest
@@ -12,7 +13,7 @@ import trio
 
 from kit.cancel_everywhere import ACTIONS, Injector, end_everywhere, serve_watched
 from kit.serving import LOOPBACK, STUCK, UpperHandler, connect, reset_on_close
-from trioserver import BaseServer, StreamRequestHandler, TCPServer
+from trioserver import BaseServer, StreamRequestHandler, TCPServer, UnixStreamServer
 
 Client = Callable[[TCPServer], Awaitable[None]]
 Serve = Callable[[TCPServer, trio.TaskStatus[BaseServer]], Awaitable[None]]
@@ -35,6 +36,13 @@ class BufferedHandler(UpperHandler):
 
 class QuietServer(TCPServer):
     """Says nothing about errors, so that they do not fill the report."""
+
+    async def handle_error(self, request: object, client_address: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class QuietUnixServer(UnixStreamServer):
+    """The same on a Unix socket."""
 
     async def handle_error(self, request: object, client_address: object) -> None:
         await trio.lowlevel.checkpoint()
@@ -119,11 +127,12 @@ class Case:
     clients: tuple[Client, ...] = (echo, stay)
     server: type[TCPServer] = QuietServer
     limit: float = 2
+    address: object = LOOPBACK
     daemon_requests: bool = False
     edge_triggered: bool = True
 
     def make_server(self) -> TCPServer:
-        server = self.server(LOOPBACK, self.handler)
+        server = self.server(self.address, self.handler)
         server.max_concurrent_requests = self.limit
         server.daemon_requests = self.daemon_requests
         server.edge_triggered = self.edge_triggered
@@ -145,6 +154,13 @@ CASES = {
     "async with": Case(serve=serve_in_block, server=BusyServer),
     "a nursery elsewhere": Case(serve=serve_elsewhere),
     "handle_request": Case(serve=serve_singly, clients=(echo, reset)),
+    "a Unix socket": Case(server=QuietUnixServer, address="x.sock"),
+    "a Unix socket with a queue": Case(
+        server=QuietUnixServer,
+        address="x.sock",
+        limit=1,
+        clients=(echo, echo, half_close),
+    ),
 }
 
 
@@ -179,8 +195,19 @@ async def _shut_down_later(server: TCPServer) -> None:
 
 @pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
 @pytest.mark.parametrize("name", CASES)
-def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> None:
-    runs, problems = end_everywhere(partial(play, CASES[name]), act)
+def test_leaves_nothing_behind(
+    name: str,
+    act: Callable[[Injector], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    runs, problems = end_everywhere(
+        partial(play, CASES[name]),
+        act,
+        left_over=lambda: [f"{path} was left" for path in Path().iterdir()],
+    )
 
     assert problems == []
     assert runs > 10

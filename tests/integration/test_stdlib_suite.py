@@ -1,17 +1,13 @@
 """The standard library's own tests of socketserver, translated as far as TCP goes.
 
 The tests keep their names from CPython's ``Lib/test/test_socketserver.py`` (3.13). A
-docstring says where the meaning had to change. Of the 27 tests, 12 are here. The
-others wait for their servers:
+docstring says where the meaning had to change. Of the 27 tests, 12 are here. Those of
+Unix servers and those of threads stand beside, in files of their own. The others wait
+for their servers:
 
-- UDP: test_UDPServer, test_ThreadingUDPServer, test_ForkingUDPServer
-- Unix: test_UnixStreamServer, test_ThreadingUnixStreamServer,
-  test_ForkingUnixStreamServer, test_UnixDatagramServer,
-  test_ThreadingUnixDatagramServer, test_ForkingUnixDatagramServer
-- threads: test_ThreadingTCPServer, test_threading_handled, test_threading_not_handled
-- forks: test_ForkingTCPServer, test_forking_handled, test_forking_not_handled
-
-What test_basics and test_write say of synchronous handlers waits for those as well.
+- UDP: test_UDPServer, test_ForkingUDPServer
+- forks: test_ForkingTCPServer, test_ForkingUnixStreamServer,
+  test_ForkingUnixDatagramServer, test_forking_handled, test_forking_not_handled
 """
 
 from __future__ import annotations
@@ -35,13 +31,6 @@ STILL_TO_COME = {
     "ForkingUDPServer",
     "ForkingUnixDatagramServer",
     "ForkingUnixStreamServer",
-    "ThreadingMixIn",
-    "ThreadingTCPServer",
-    "ThreadingUDPServer",
-    "ThreadingUnixDatagramServer",
-    "ThreadingUnixStreamServer",
-    "UnixDatagramServer",
-    "UnixStreamServer",
 }
 
 

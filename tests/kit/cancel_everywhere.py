@@ -37,6 +37,8 @@ class Injector(trio.abc.Instrument):
     server: BaseServer | None = None
     events: int = 0
     fired: str = ""
+    settle: Callable[[], None] = lambda: None
+    """Called after the run: waits for what was left to itself on purpose."""
     _tasks: set[trio.lowlevel.Task] = attrs.field(factory=set)
 
     def watch(self, task: trio.lowlevel.Task) -> None:
@@ -85,9 +87,19 @@ Scenario = Callable[[Injector], Awaitable[None]]
 
 
 def end_everywhere(
-    scenario: Scenario, act: Callable[[Injector], None], *, seed: int = 0
+    scenario: Scenario,
+    act: Callable[[Injector], None],
+    *,
+    seed: int = 0,
+    left_over: Callable[[], list[str]] = list,
 ) -> tuple[int, list[str]]:
     """Run *scenario* once for each event, and end the server at that event.
+
+    Args:
+        scenario: Serves, and is told what ends it.
+        act: Ends it.
+        seed: Decides the order in which tasks run.
+        left_over: Returns what else a run has left behind, in words.
 
     Returns:
         The number of runs, and what was wrong, in words.
@@ -98,6 +110,7 @@ def end_everywhere(
         at_event += 1
         injector = Injector(act, at_event)
         problems += _run_once(scenario, injector, seed)
+        problems += left_over()
         if not injector.fired:
             return at_event, problems
 
@@ -111,6 +124,7 @@ def _run_once(scenario: Scenario, injector: Injector, seed: int) -> list[str]:
             _run_uninterrupted(scenario, injector)
         except Exception as error:
             found.append(f"raised {error!r}")
+        injector.settle()
         found += Snapshot.take().left_behind(before)
     found += [str(warning.message) for warning in caught]
     where = f"event {injector.at_event}, {injector.act.__name__} {injector.fired}"

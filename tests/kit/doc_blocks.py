@@ -1,13 +1,16 @@
 """Execute the Python blocks of a page of documentation, in order, in one namespace.
 
-Two things are bent, so that a page may show what a reader would type: port 9999 is
-replaced by 0, and ``trio.run(server.serve)`` serves one client instead of for ever.
+Three things are bent, so that a page may show what a reader would type: port 9999 is
+replaced by 0, a path below ``/run`` by one that a test may use, and
+``trio.run(server.serve)`` serves one client instead of for ever.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import os
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -25,6 +28,10 @@ from trioserver import BaseServer, TCPServer
 
 # The port that the standard library's examples use, and ours with them.
 SHOWN_PORT: Final = 9999
+
+# Where Unix sockets are shown. Each program that runs a page has its own.
+SHOWN_DIRECTORY: Final = "/run/"
+_PREFIX: Final = f"{tempfile.gettempdir()}/docs-{os.getpid()}-"
 
 PosArgsT = TypeVarTuple("PosArgsT")
 
@@ -119,7 +126,7 @@ def _compiled(example: Example) -> CodeType:
     """Compile a block so that tracebacks name the line of its page."""
     padding = "\n" * (example.line + example.parsed.line_offset)
     tree = ast.parse(padding + example.parsed, example.path)
-    tree = ast.fix_missing_locations(_AnyPort().visit(tree))
+    tree = ast.fix_missing_locations(_AnyPlace().visit(tree))
     code: CodeType = compile(
         tree,
         example.path,
@@ -130,8 +137,13 @@ def _compiled(example: Example) -> CodeType:
     return code
 
 
-class _AnyPort(ast.NodeTransformer):
+class _AnyPlace(ast.NodeTransformer):
+    """Replaces what a test cannot have: the port, and what is below ``/run``."""
+
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         if node.value == SHOWN_PORT:
             return ast.copy_location(ast.Constant(0), node)
+        if isinstance(node.value, str) and node.value.startswith(SHOWN_DIRECTORY):
+            path = node.value.replace(SHOWN_DIRECTORY, _PREFIX, 1)
+            return ast.copy_location(ast.Constant(path), node)
         return node

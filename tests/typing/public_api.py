@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -59,6 +61,42 @@ async def handle(
     sock.fileno()
 
 
+class BlockingHandler(socketserver.StreamRequestHandler):
+    """A synchronous handler."""
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+class ThreadedStore(trioserver.ThreadingMixIn, trioserver.TCPServer):
+    """A server with threads, settings and hooks."""
+
+    daemon_threads = True
+    max_threads = 100
+
+    async def process_request(
+        self, request: socket.socket, client_address: tuple[str, int]
+    ) -> None:
+        await super().process_request(request, client_address)
+
+    def process_request_thread(
+        self, request: socket.socket, client_address: tuple[str, int]
+    ) -> None:
+        super().process_request_thread(request, client_address)
+
+
+def serve_in_threads() -> None:
+    """Run servers with threads."""
+    with ThreadedStore(("localhost", 0), BlockingHandler) as server:
+        running: int = server.thread_limiter.borrowed_tokens
+        server.max_threads = running + 1
+        server.daemon_threads = server.block_on_close
+    trioserver.ThreadingUDPServer(("localhost", 0), BlockingHandler)
+    trioserver.ThreadingUnixStreamServer("/run/store", BlockingHandler)
+    trio.run(trioserver.ThreadingTCPServer(("localhost", 0), BlockingHandler).serve)
+
+
 async def main() -> None:
     """Run servers in every way."""
     server = trioserver.TCPServer(("localhost", 0), handle)
@@ -76,3 +114,36 @@ async def main() -> None:
         await StoreHandler(None, in_flight, store)
     with server:
         trio.run(server.serve)
+
+
+class Admin(trioserver.UnixStreamServer):
+    """A server on a Unix socket, for some users."""
+
+    socket_mode = 0o660
+    allow_takeover = True
+    allowed_uids = frozenset({0})
+
+    async def verify_request(
+        self, request: trioserver.Connection, client_address: str
+    ) -> bool:
+        who: trioserver.PeerCredentials = request.peer_credentials
+        return who.uid in self.allowed_uids and who.gid == who.pid
+
+
+async def pass_files(connection: trioserver.Connection) -> int:
+    """Receive open files, and send them back."""
+    try:
+        data, descriptors = await connection.receive_fds(100, max_fds=2)
+    except trioserver.DescriptorsLostError as error:
+        return len(error.data) + error.max_fds
+    await connection.send_fds(data, descriptors)
+    return len(descriptors)
+
+
+def make_unix_servers(path: Path) -> list[trioserver.TCPServer]:
+    """Addresses may be of four types."""
+    return [
+        trioserver.UnixStreamServer(path, StoreHandler),
+        Admin("\0name", StoreHandler),
+        trioserver.UnixDatagramServer(b"path", trioserver.DatagramRequestHandler),
+    ]

@@ -9,16 +9,13 @@ from typing import Final, NoReturn
 
 import attrs
 
-from trioserver._cli.bind_address import (
-    BindAddress,
-    BindAddressError,
-    parse_bind_address,
-)
+from trioserver._cli.bind_address import BindAddress, parse_bind_address
 from trioserver._cli.console import say
-from trioserver._cli.errors import UsageError
+from trioserver._cli.errors import BindAddressError, UsageError
+from trioserver._cli.inet_address import InetAddress
 from trioserver._log import escape
 
-DEFAULT_BIND: Final = BindAddress("localhost", 9999)
+DEFAULT_BIND: Final = InetAddress("tcp", "localhost", 9999)
 
 # Seconds. What Docker waits between SIGTERM and SIGKILL; Kubernetes waits for 30.
 DEFAULT_DRAIN: Final = 10.0
@@ -34,8 +31,8 @@ examples:
 """
 
 _SERVE_DESCRIPTION: Final = """\
-Serve TCP clients until Ctrl-C or SIGTERM. Without a handler, the example of the
-documentation is served: it answers each line in upper case.
+Serve clients until Ctrl-C or SIGTERM. Without a handler, the example of the
+documentation is served: it answers each line, or each datagram, in upper case.
 """
 
 _SERVE_EPILOG: Final = """\
@@ -48,6 +45,10 @@ examples:
       the same for every IPv4 and every IPv6 address of this machine
   trioserver serve chat:ChatHandler --bind tcp://localhost:0 --drain inf
       a port that the system chooses; a stop waits as long as requests take
+  trioserver serve chat:ChatHandler --bind unix:/run/chat.sock?mode=660
+      a Unix socket, for the user and the group that own its file
+  trioserver serve --bind udp://localhost:9999 --bind unixgram:/run/upper.sock
+      the example, for datagrams
 
 A first SIGINT (Ctrl-C) or SIGTERM stops accepting and lets requests finish; a second
 one stops at once.
@@ -124,9 +125,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ServeArguments:
 
 
 def _refuse_duplicates(binds: Sequence[BindAddress]) -> None:
+    # Several ports that the system chooses are several ports.
+    places = [bind.place for bind in binds if bind.place is not None]
     for bind in binds:
-        # Several ports that the system chooses are several ports.
-        if bind.port and binds.count(bind) > 1:
+        if places.count(bind.place) > 1:
             message = f"--bind {bind} is given more than once: leave the others out"
             raise UsageError(message)
 
@@ -145,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     serve = commands.add_parser(
         "serve",
-        help="serve TCP clients until Ctrl-C",
+        help="serve clients until Ctrl-C",
         description=_SERVE_DESCRIPTION,
         epilog=_SERVE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -171,10 +173,13 @@ def _add_serve_arguments(serve: argparse.ArgumentParser) -> None:
         action="append",
         dest="binds",
         type=_bind_address,
-        metavar="tcp://HOST:PORT",
+        metavar="ADDRESS",
         help=(
-            "where to listen; may be repeated; IPv6 in brackets, as in "
-            f"tcp://[::1]:9999; port 0 lets the system choose (default: {DEFAULT_BIND})"
+            "where to listen; may be repeated: tcp://HOST:PORT or udp://HOST:PORT, "
+            "IPv6 in brackets, as in tcp://[::1]:9999; port 0 lets the system choose; "
+            "unix:PATH for streams or unixgram:PATH for datagrams, with ?mode=660 for "
+            "other permissions than 600, and unix:@NAME for an abstract name "
+            f"(default: {DEFAULT_BIND})"
         ),
     )
     serve.add_argument(

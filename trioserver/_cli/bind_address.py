@@ -1,47 +1,26 @@
-"""Addresses to listen on, as they are written: ``tcp://HOST:PORT``."""
+"""Addresses to listen on, as they are written: ``tcp://HOST:PORT``, ``unix:PATH``."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
+from collections.abc import Callable
 from typing import Final
 
-import attrs
-
+from trioserver._cli.errors import BindAddressError
+from trioserver._cli.inet_address import InetAddress, parse_inet_address
+from trioserver._cli.unix_address import UnixAddress, parse_bind_unix_address
 from trioserver._log import escape
 
-_EXAMPLE: Final = "as in tcp://localhost:9999"
+BindAddress = InetAddress | UnixAddress
 
-# Longer and stranger names exist in the DNS, but not as names of hosts: RFC 1123,
-# section 2.1, and the underscore that people use all the same.
-_HOST_NAME: Final = re.compile(rb"[A-Za-z0-9._-]+")
-
-_MAX_PORT: Final = 65535
-_PORT_DIGITS: Final = len(str(_MAX_PORT))
-
-
-class BindAddressError(ValueError):
-    """The text is no address to listen on. The message says how to write one."""
-
-
-@attrs.frozen
-class BindAddress:
-    """Where one server listens."""
-
-    host: str
-    """A host name, an IPv4 address, or an IPv6 address without brackets."""
-
-    port: int
-    """0 to 65535; 0 lets the system choose."""
-
-    @property
-    def is_ipv6(self) -> bool:
-        """Whether the host is an IPv6 address."""
-        return ":" in self.host
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if self.is_ipv6 else self.host
-        return f"tcp://{host}:{self.port}"
+# What each scheme is followed by, and how that is understood.
+_SCHEMES: Final[
+    dict[str, tuple[str, Callable[[str, str, str], InetAddress | UnixAddress]]]
+] = {
+    "tcp": ("//", parse_inet_address),
+    "udp": ("//", parse_inet_address),
+    "unix": ("", parse_bind_unix_address),
+    "unixgram": ("", parse_bind_unix_address),
+}
 
 
 def parse_bind_address(text: str) -> BindAddress:
@@ -50,98 +29,14 @@ def parse_bind_address(text: str) -> BindAddress:
     Raises:
         BindAddressError: If it stands for none.
     """
-    location = _without_scheme(text)
-    split = _split_bracketed if location.startswith("[") else _split
-    host, port = split(text, location)
-    return BindAddress(host, _parse_port(text, port))
-
-
-def _without_scheme(text: str) -> str:
-    """Return what follows ``tcp://``: a host, a colon and a port, if all is well."""
-    scheme, separator, location = text.partition("://")
-    if not separator:
-        message = f"{escape(text)} does not begin with tcp://, {_EXAMPLE}"
-        raise BindAddressError(message)
-    if scheme.lower() != "tcp":
+    scheme, separator, rest = text.partition(":")
+    found = _SCHEMES.get(scheme.lower())
+    if found is None or not separator:
+        begins = [f"{name}:{slashes}" for name, (slashes, _) in _SCHEMES.items()]
         message = (
-            f"{escape(text)} is not supported: only tcp:// exists in this version, "
-            f"{_EXAMPLE}"
+            f"{escape(text)} begins with none of {', '.join(begins)}; write an address "
+            "as in tcp://localhost:9999"
         )
         raise BindAddressError(message)
-    if "@" in location:
-        message = f"{escape(text)} must not name a user: leave out what is before '@'"
-        raise BindAddressError(message)
-    if any(mark in location for mark in "/?#"):
-        message = f"{escape(text)} must end after the port, {_EXAMPLE}"
-        raise BindAddressError(message)
-    return location
-
-
-def _split_bracketed(text: str, location: str) -> tuple[str, str]:
-    """Return the host and the port of ``[HOST]:PORT``."""
-    host, bracket, rest = location[1:].partition("]")
-    if not bracket:
-        message = f"{escape(text)} lacks the ']' after the IPv6 address"
-        raise BindAddressError(message)
-    if "%" in host:
-        message = (
-            f"{escape(text)} must not name a network interface after '%': "
-            "use tcp://[::]:PORT, or an address that is not link-local"
-        )
-        raise BindAddressError(message)
-    try:
-        ipaddress.IPv6Address(host)
-    except ValueError as error:
-        message = (
-            f"{escape(text)} must have an IPv6 address in its brackets, "
-            "as in tcp://[::1]:9999; other hosts have none"
-        )
-        raise BindAddressError(message) from error
-    if rest and not rest.startswith(":"):
-        message = f"{escape(text)} must have a ':' and the port after the ']'"
-        raise BindAddressError(message)
-    return host, rest.removeprefix(":")
-
-
-def _split(text: str, location: str) -> tuple[str, str]:
-    """Return the host and the port of ``HOST:PORT``."""
-    if location.count(":") > 1:
-        message = (
-            f"{escape(text)} has more than one ':': write an IPv6 address in brackets, "
-            "as in tcp://[::1]:9999"
-        )
-        raise BindAddressError(message)
-    host, _, port = location.partition(":")
-    if not host:
-        message = (
-            f"{escape(text)} names no host: write localhost for this machine alone, "
-            "0.0.0.0 or [::] for every IPv4 or IPv6 address it has"
-        )
-        raise BindAddressError(message)
-    if not _is_host_name(host):
-        message = f"{escape(text)} has a host that no machine could be called"
-        raise BindAddressError(message)
-    return host, port
-
-
-def _is_host_name(host: str) -> bool:
-    try:
-        # The codec that the socket module resolves names with.
-        encoded = host.encode("idna")
-    except UnicodeError:
-        return False
-    return _HOST_NAME.fullmatch(encoded) is not None
-
-
-def _parse_port(text: str, port: str) -> int:
-    if not port:
-        message = f"{escape(text)} names no port, {_EXAMPLE}; 0 lets the system choose"
-        raise BindAddressError(message)
-    # int() also takes signs, spaces, underscores and the digits of other scripts, and
-    # refuses thousands of digits in words of its own.
-    digits = port.lstrip("0") or "0"
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= _PORT_DIGITS
-    if not is_number or int(digits) > _MAX_PORT:
-        message = f"{escape(text)} must have a port from 0 to {_MAX_PORT}, {_EXAMPLE}"
-        raise BindAddressError(message)
-    return int(digits)
+    _, parse = found
+    return parse(text, scheme.lower(), rest)

@@ -24,6 +24,10 @@ class ExitCode(enum.IntEnum):
 SIGNAL_EXIT_CODE: Final = 128
 
 
+class BindAddressError(ValueError):
+    """The text is no address to listen on. The message says how to write one."""
+
+
 class CommandError(Exception):
     """The program cannot go on. The message says what is wrong and what to do."""
 

@@ -9,13 +9,14 @@ from typing import Final
 
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.checking import check_handler
+from trioserver._handlers.datagram import DatagramRequestHandler
 from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._servers.base import HandlerFactory
 
 _SIGNATURE: Final = "(request, client_address, server)"
 
 # A module that imports them in order to derive from them does not offer them.
-_BASES: Final = (BaseRequestHandler, StreamRequestHandler)
+_BASES: Final = (BaseRequestHandler, StreamRequestHandler, DatagramRequestHandler)
 
 
 def checked_handler(name: str, value: object) -> HandlerFactory:
@@ -39,7 +40,7 @@ def checked_handler(name: str, value: object) -> HandlerFactory:
             f"{_SIGNATURE}"
         )
         raise TypeError(message)
-    inner = _innermost(value)
+    inner = innermost(value)
     if isinstance(inner, type):
         _check_class(name, inner)
     elif not inspect.iscoroutinefunction(inner):
@@ -77,7 +78,7 @@ def _is_base(value: object) -> bool:
     return any(value is base for base in _BASES)
 
 
-def _innermost(value: object) -> object:
+def innermost(value: object) -> object:
     """Return what is called in the end, under partials and decorators."""
     while isinstance(value, functools.partial):
         value = value.func
@@ -89,6 +90,6 @@ def _check_class(name: str, handler: type) -> None:
     if not issubclass(handler, BaseRequestHandler):
         message = (
             f"{name} is a class, but no handler: derive it from "
-            "trioserver.BaseRequestHandler or trioserver.StreamRequestHandler"
+            "trioserver.StreamRequestHandler, or trioserver.DatagramRequestHandler"
         )
         raise TypeError(message)

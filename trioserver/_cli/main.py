@@ -14,10 +14,10 @@ from trioserver._cli.announcement import serving_lines
 from trioserver._cli.arguments import ServeArguments, parse_arguments
 from trioserver._cli.console import complain, say
 from trioserver._cli.errors import SIGNAL_EXIT_CODE, CommandError
+from trioserver._cli.handler_kinds import check_kinds, handler_for
 from trioserver._cli.handler_loading import load_handler
 from trioserver._cli.listening import BoundServer, bind_all
 from trioserver._cli.running import run_servers
-from trioserver._cli.upper import UpperHandler
 from trioserver._log import log
 from trioserver._servers.base import HandlerFactory
 
@@ -49,14 +49,15 @@ def _serve(arguments: ServeArguments) -> int:
         level=arguments.log_level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    handler: HandlerFactory = UpperHandler
+    handler: HandlerFactory | None = None
     if arguments.handler is not None:
         handler = load_handler(arguments.handler)
+        check_kinds(arguments.handler, handler, arguments.binds)
     what = arguments.handler or "the upper-casing example"
     with ExitStack() as closing:
         servers = bind_all(
             arguments.binds,
-            handler,
+            partial(handler_for, handler=handler),
             drain_timeout=arguments.drain_timeout,
             closing=closing,
         )
@@ -64,4 +65,4 @@ def _serve(arguments: ServeArguments) -> int:
 
 
 def _announce(what: str, servers: Sequence[BoundServer]) -> None:
-    say(*serving_lines(what, [server.bind_address for server in servers]))
+    say(*serving_lines(what, [bound.bind_address for bound in servers]))

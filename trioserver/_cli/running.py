@@ -54,8 +54,8 @@ class _Run:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._obey, signals)
                 async with trio.open_nursery() as serving:
-                    for server in self._servers:
-                        serving.start_soon(self._serve, server)
+                    for bound in self._servers:
+                        serving.start_soon(self._serve, bound)
                     announce()
                 nursery.cancel_scope.cancel()
         if self._deaths:
@@ -69,18 +69,19 @@ class _Run:
         self._scope.cancel()
 
     async def _shut_down(self, signal_number: int) -> None:
-        requests = sum(server.requests_in_flight for server in self._servers)
-        say(stopping_line(signal_number, requests, self._servers[0].drain_timeout))
-        for server in self._servers:
+        servers = [bound.server for bound in self._servers]
+        requests = sum(server.requests_in_flight for server in servers)
+        say(stopping_line(signal_number, requests, servers[0].drain_timeout))
+        for server in servers:
             await server.shutdown()
 
-    async def _serve(self, server: BoundServer) -> None:
+    async def _serve(self, bound: BoundServer) -> None:
         """Serve, and remember why if it ends in any other way than it should."""
         try:
-            await server.serve()
+            await bound.server.serve()
         except BaseException as error:
             deaths = [
-                _death_of(server, leaf)
+                _death_of(bound, leaf)
                 for leaf in leaves(error)
                 if not isinstance(leaf, trio.Cancelled)
             ]
@@ -90,9 +91,9 @@ class _Run:
             self._scope.cancel()
 
 
-def _death_of(server: BoundServer, cause: BaseException) -> ServerDiedError:
+def _death_of(bound: BoundServer, cause: BaseException) -> ServerDiedError:
     death = ServerDiedError(
-        f"the server on {server.bind_address} has died: {describe(cause)}; "
+        f"the server on {bound.bind_address} has died: {describe(cause)}; "
         "--log-level debug shows the traceback"
     )
     death.__cause__ = cause

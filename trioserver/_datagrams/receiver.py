@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from typing import NamedTuple, final
+from functools import partial
+from typing import Final, NamedTuple, final
 
 import trio
 
@@ -12,6 +13,9 @@ from trioserver._datagrams.packet_info import (
     AncillaryItem,
     ask_for_destinations,
 )
+
+# What has addresses of which a socket can have several.
+_WITH_DESTINATIONS: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 
 
 class Datagram(NamedTuple):
@@ -41,7 +45,11 @@ class Receiver:
         sock.setblocking(False)
         ask_for_destinations(sock)
         self.socket = sock
-        self._receive = _receive_message if hasattr(sock, "recvmsg") else _receive_from
+        self._receive = (
+            partial(_receive_message, ancillary_bytes=_ancillary_bytes(sock))
+            if hasattr(sock, "recvmsg")
+            else _receive_from
+        )
 
     async def receive(self, max_bytes: int) -> Datagram:
         """Wait for a datagram of at most *max_bytes*; a longer one is cut.
@@ -62,8 +70,19 @@ class Receiver:
                 await trio.lowlevel.wait_readable(self.socket)
 
 
-def _receive_message(sock: socket.socket, max_bytes: int) -> Datagram:
-    data, ancillary, flags, address = sock.recvmsg(max_bytes, ANCILLARY_BYTES)
+def _ancillary_bytes(sock: socket.socket) -> int:
+    """Return the bytes of ancillary data that a datagram of *sock* may come with.
+
+    None on a Unix socket: they could be descriptors, which nobody would close. Where
+    there is no room for them, the kernel closes them itself.
+    """
+    return ANCILLARY_BYTES if sock.family in _WITH_DESTINATIONS else 0
+
+
+def _receive_message(
+    sock: socket.socket, max_bytes: int, *, ancillary_bytes: int
+) -> Datagram:
+    data, ancillary, flags, address = sock.recvmsg(max_bytes, ancillary_bytes)
     return Datagram(data, address, ancillary, bool(flags & socket.MSG_TRUNC))
 
 

@@ -14,7 +14,7 @@ from trioserver._streams.budget import Budget
 
 # Nobody is at the address any more: a port that was closed, a Unix socket that nobody
 # listens on, or whose file is gone.
-_NOBODY_ERRNOS: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOENT})
+NOBODY_ERRNOS: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOENT})
 
 # What `socket.socket.sendto` takes.
 Buffer = bytes | bytearray | memoryview
@@ -64,7 +64,7 @@ class Replies:
             except BlockingIOError:
                 await self._wait_writable()
             except OSError as error:
-                if error.errno in _NOBODY_ERRNOS:
+                if error.errno in NOBODY_ERRNOS:
                     raise connection_lost(error) from error
                 raise
 

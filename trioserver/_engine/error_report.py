@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from typing import Final
 
 import trio
@@ -11,6 +12,7 @@ from trioserver._engine.hooks import ClientAddress, Request
 from trioserver._exception_groups import leaves
 from trioserver._exceptions import (
     ConnectionLostError,
+    DescriptorsLostError,
     IncompleteReadError,
     LimitOverrunError,
     NamelessPeerError,
@@ -18,6 +20,7 @@ from trioserver._exceptions import (
 )
 from trioserver._log import describe, escape, log
 from trioserver._streams.connection import Connection
+from trioserver._streams.hang_up import is_hung_up
 
 # What a client can cause at will: one line, no traceback, or it could fill the disk.
 # The first row that fits decides.
@@ -28,6 +31,7 @@ _LEVELS: Final[tuple[tuple[tuple[type[BaseException], ...], int], ...]] = (
             LimitOverrunError,
             IncompleteReadError,
             NamelessPeerError,
+            DescriptorsLostError,
         ),
         logging.INFO,
     ),
@@ -54,6 +58,8 @@ def report_error(
 
 
 def _level(request: Request, error: BaseException) -> int:
+    if isinstance(request, socket.socket):
+        return _level_of_plain(request, error)
     if type(error) is trio.BrokenResourceError and not isinstance(request, Connection):
         # How other streams say it. Beside a `Connection` it is about something else,
         # of the handler's own: a database that is down must be heard of.
@@ -61,4 +67,17 @@ def _level(request: Request, error: BaseException) -> int:
     for kinds, level in _LEVELS:
         if isinstance(error, kinds):
             return level
+    return logging.ERROR
+
+
+def _level_of_plain(sock: socket.socket, error: BaseException) -> int:
+    """Return the level of an error beside a plain *sock*, as threads have it.
+
+    The errors of a database that is down look the same, and must be heard of.
+    """
+    if isinstance(error, ConnectionError) and is_hung_up(sock):
+        return logging.DEBUG
+    if isinstance(error, TimeoutError) and sock.gettimeout() is not None:
+        # Only the system's own time-outs have an errno.
+        return logging.INFO if error.errno is None else logging.ERROR
     return logging.ERROR

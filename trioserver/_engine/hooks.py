@@ -23,7 +23,10 @@ class ServerHooks(Protocol):
     An override may be a plain function, if its result is not awaitable.
     """
 
-    cleanup_timeout: float
+    @property
+    def cleanup_timeout(self) -> float:
+        """Seconds that each step of cleaning up may take in a cancelled task."""
+        ...
 
     async def verify_request(
         self, request: Request, client_address: ClientAddress

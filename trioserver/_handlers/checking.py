@@ -16,25 +16,32 @@ _FOREIGN_MIXINS: Final[frozenset[type]] = frozenset(
     if hasattr(socketserver, name)
 )
 
+# How the names of the mix-ins, and of servers that they are in, begin.
+_PREFIXES: Final = ("Threading", "Forking")
 
-def check_handler(handler: object) -> None:
+# Servers of which there is no threading variant by name.
+_WITHOUT_THREADS: Final = frozenset({"object", "BaseServer"})
+
+
+def check_handler(handler: object, server_class: type | None = None) -> None:
     """Refuse what cannot handle requests on an asynchronous server.
+
+    Args:
+        handler: What shall be called for each request.
+        server_class: The class of the server, for the message. None: any.
 
     Raises:
         TypeError: If *handler* cannot be called, or handles synchronously.
     """
     if not callable(handler):
-        message = (
-            f"the request handler must be a class derived from BaseRequestHandler, or "
-            f"any callable (request, client_address, server), not {handler!r}"
-        )
-        raise TypeError(message)
+        raise TypeError(_not_callable(handler))
     if not isinstance(handler, type):
         return
     if issubclass(handler, socketserver.BaseRequestHandler):
         message = (
-            f"{handler.__name__} is a synchronous handler of socketserver's: derive it "
-            f"from trioserver.{_base_name(handler)} and write 'async def handle'"
+            f"{handler.__name__} is a synchronous handler of socketserver's: serve it "
+            f"with trioserver.{_threading_name(server_class)}, or derive it from "
+            f"trioserver.{_base_name(handler)} and write 'async def handle'"
         )
         raise TypeError(message)
     if not issubclass(handler, BaseRequestHandler):
@@ -54,6 +61,60 @@ def check_handler(handler: object) -> None:
         raise TypeError(message)
 
 
+def check_threaded_handler(handler: object, server_class: type) -> None:
+    """Refuse what cannot handle requests in threads.
+
+    Args:
+        handler: What shall be called for each request.
+        server_class: The class of the server.
+
+    Raises:
+        TypeError: If *handler* cannot be called, or is asynchronous.
+    """
+    if not callable(handler):
+        raise TypeError(_not_callable(handler))
+    if _is_asynchronous(handler):
+        message = (
+            f"{getattr(handler, '__name__', handler)!s} is asynchronous, and "
+            f"{server_class.__name__} calls its handlers in threads: serve it with "
+            f"trioserver.{_plain_name(server_class)}, or derive it from "
+            "socketserver's classes and write 'def handle'"
+        )
+        raise TypeError(message)
+
+
+def _is_asynchronous(handler: object) -> bool:
+    if isinstance(handler, type):
+        return issubclass(handler, BaseRequestHandler)
+    return inspect.iscoroutinefunction(handler)
+
+
+def _not_callable(handler: object) -> str:
+    return (
+        f"the request handler must be a class derived from BaseRequestHandler, or "
+        f"any callable (request, client_address, server), not {handler!r}"
+    )
+
+
+def _plain_name(server_class: type | None) -> str:
+    """Return the first of our classes in *server_class* that is no combination."""
+    return next(
+        base.__name__
+        for base in (server_class or object).__mro__
+        if base is object or _is_plain_server(base)
+    )
+
+
+def _is_plain_server(base: type) -> bool:
+    return base.__module__ == "trioserver" and not base.__name__.startswith(_PREFIXES)
+
+
+def _threading_name(server_class: type | None) -> str:
+    """Return what serves synchronous handlers and is otherwise like *server_class*."""
+    plain = _plain_name(server_class)
+    return "ThreadingMixIn" if plain in _WITHOUT_THREADS else f"Threading{plain}"
+
+
 def check_bases(server_class: type) -> None:
     """Refuse a server that has a mix-in of the standard library's left among its bases.
 
@@ -64,7 +125,8 @@ def check_bases(server_class: type) -> None:
     if left:
         message = (
             f"{server_class.__name__} derives from socketserver.{left[0].__name__}: "
-            "leave it out, every server here handles its requests at once"
+            f"take trioserver.{left[0].__name__} for synchronous handlers; others need "
+            "none, every server here handles its requests at once"
         )
         raise TypeError(message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Final
 
 import trio
 
@@ -16,6 +17,9 @@ from trioserver._streams.reader import (
     BufferedReader,
 )
 from trioserver._streams.writer import BufferedWriter
+
+# A Unix socket has no such algorithm to disable, and refuses the option.
+_TCP_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 
 
 class StreamRequestHandler(BaseRequestHandler):
@@ -59,7 +63,7 @@ class StreamRequestHandler(BaseRequestHandler):
         """Make `rfile` and `wfile`."""
         check_setting("timeout", self.timeout)
         self.connection = self.request
-        if self.disable_nagle_algorithm:
+        if self.disable_nagle_algorithm and self.request.socket.family in _TCP_FAMILIES:
             sock: socket.socket = self.request.socket
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         budget = Budget()

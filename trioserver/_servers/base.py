@@ -13,6 +13,7 @@ from typing import Self
 import trio
 
 from trioserver._cancellation import CLEANUP_TIMEOUT
+from trioserver._concurrency.thread_hooks import HooksInPlace, ThreadHooks
 from trioserver._engine.accept_failures import AcceptFailures
 from trioserver._engine.accept_loop import accept_forever
 from trioserver._engine.accept_single import accept_single
@@ -20,7 +21,13 @@ from trioserver._engine.admission import Admission
 from trioserver._engine.closing import Closing
 from trioserver._engine.drain import drain
 from trioserver._engine.error_report import report_error
-from trioserver._engine.hooks import ClientAddress, Request, Server, settled
+from trioserver._engine.hooks import (
+    ClientAddress,
+    Request,
+    Server,
+    ServerHooks,
+    settled,
+)
 from trioserver._engine.requests_in_flight import RequestsInFlight
 from trioserver._engine.service_loop import accept_beside
 from trioserver._engine.serving import Serving
@@ -105,7 +112,10 @@ class BaseServer:
         self._admission = Admission(self.max_concurrent_requests)
         self._serving = Serving()
         self._requests = RequestsInFlight(
-            self, self._serving.cancel, self._note_idle, self._beside_requests
+            self._engine_hooks(),
+            self._serving.cancel,
+            self._note_idle,
+            self._beside_requests,
         )
         self._failures = AcceptFailures(self._where, self._is_listening)
         self._closing = Closing(self._close_at_once)
@@ -438,7 +448,15 @@ class BaseServer:
 
     def _check_handler(self, handler: object) -> None:
         """Refuse a *handler* that this kind of server could not run."""
-        check_handler(handler)
+        check_handler(handler, type(self))
+
+    def _engine_hooks(self) -> ServerHooks:
+        """Return what the engine calls for each request."""
+        return self
+
+    def _thread_hooks(self) -> HooksInPlace:
+        """Return what a thread calls for its request, if threads run them."""
+        return HooksInPlace(ThreadHooks, BaseServer)
 
     def _where(self) -> str:
         return format_address(self.server_address)

@@ -13,6 +13,7 @@ from functools import partial
 
 import trio
 
+from trioserver._concurrency.thread_hooks import HooksInPlace, StreamThreadHooks
 from trioserver._engine.accept_queue import start_queued
 from trioserver._engine.hooks import ClientAddress, Request, settled
 from trioserver._log import describe, log
@@ -106,6 +107,7 @@ class TCPServer(BaseServer):
                 _call_plain(self.server_activate)
         except BaseException:
             # Not through server_close(): a subclass's own is not ready for it.
+            self._release_address()
             sock.close()
             raise
 
@@ -137,7 +139,7 @@ class TCPServer(BaseServer):
             self._adopt_listener()
         sock, address = await accept(self.socket)
         try:
-            return Connection(sock, readiness=self._readiness(sock)), address
+            return self._stream_request(sock), address
         except BaseException:
             sock.close()
             raise
@@ -177,6 +179,13 @@ class TCPServer(BaseServer):
             await request.aclose()
 
     # Inside
+
+    def _stream_request(self, sock: stdlib_socket.socket) -> Request:
+        """Return an accepted *sock* as what handlers are given."""
+        return Connection(sock, readiness=self._readiness(sock))
+
+    def _thread_hooks(self) -> HooksInPlace:
+        return HooksInPlace(StreamThreadHooks, TCPServer)
 
     def _readiness(self, sock: stdlib_socket.socket) -> Readiness | None:
         """Return how to wait for *sock*; None is Trio's own way."""
@@ -231,10 +240,14 @@ class TCPServer(BaseServer):
         except OSError:
             return False
 
+    def _release_address(self) -> None:
+        """Give back what `server_bind` has taken, while the socket is still open."""
+
     def _close_at_once(self) -> None:
         # First, so that the accept loop ends by being cancelled, and not by an error.
         super()._close_at_once()
         if self.socket.fileno() != -1:
+            self._release_address()
             if trio.lowlevel.in_trio_run():
                 # Wake who else waits, before the descriptor's number is free.
                 trio.lowlevel.notify_closing(self.socket)

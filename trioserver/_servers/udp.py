@@ -6,8 +6,9 @@ import logging
 import socket as stdlib_socket
 from typing import Final
 
+from trioserver._concurrency.thread_hooks import DatagramThreadHooks, HooksInPlace
 from trioserver._datagrams.datagram_socket import DatagramSocket
-from trioserver._datagrams.receiver import Receiver
+from trioserver._datagrams.receiver import Datagram, Receiver
 from trioserver._datagrams.replies import Replies
 from trioserver._datagrams.statistics import DatagramCounts, DatagramStatistics
 from trioserver._engine.hooks import ClientAddress, Request, settled
@@ -91,7 +92,7 @@ class UDPServer(TCPServer):
         receiver, replies = self._channel()
         datagram = await receiver.receive(self.max_packet_size)
         self._counts.received += 1
-        return (datagram.data, DatagramSocket(datagram, replies)), datagram.address
+        return self._datagram_request(datagram, replies), datagram.address
 
     async def finish_request(
         self, request: Request, client_address: ClientAddress
@@ -132,6 +133,13 @@ class UDPServer(TCPServer):
         """Do nothing: the socket is the server's."""
 
     # Inside
+
+    def _datagram_request(self, datagram: Datagram, replies: Replies) -> Request:
+        """Return a *datagram* as what handlers are given."""
+        return datagram.data, DatagramSocket(datagram, replies)
+
+    def _thread_hooks(self) -> HooksInPlace:
+        return HooksInPlace(DatagramThreadHooks, UDPServer)
 
     def _channel(self) -> tuple[Receiver, Replies]:
         """Return what receives and what answers, made when they are first needed.

@@ -6,7 +6,13 @@ import ipaddress
 import socket
 from typing import Final, cast
 
+from trioserver._log import escape
+from trioserver._sockets.unix_path import parse_unix_address
+
 _MAX_PORT: Final = 65535
+
+# Not everywhere.
+_AF_UNIX: Final[int | None] = getattr(socket, "AF_UNIX", None)
 
 _INET_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 
@@ -43,9 +49,13 @@ def check_address(family: int, address: object) -> None:
     """Refuse an *address* that no socket of *family* could be bound to.
 
     Raises:
-        TypeError: If it is no ``(host, port)``.
+        TypeError: If it is no ``(host, port)``; for a Unix socket, no path.
         OverflowError: If the port is out of range, as `socket.socket.bind` raises.
+        ValueError: If no Unix socket can have this path.
+        OSError: If the path is too long.
     """
+    if family == _AF_UNIX:
+        parse_unix_address(address)
     if family not in _INET_FAMILIES:
         return
     match _parts(address):
@@ -94,9 +104,12 @@ def with_scope(address: object) -> object:
 
 
 def format_address(address: object) -> str:
-    """Return *address* as people write it: ``127.0.0.1:80``, ``[::1]:80``."""
+    """Return *address* as people write it: ``127.0.0.1:80``, ``[::1]:80``.
+
+    Others, those of Unix sockets above all, are quoted: they may hold anything.
+    """
     match _parts(address):
         case (host, port, *_):
             return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
         case _:
-            return repr(address)
+            return escape(address)

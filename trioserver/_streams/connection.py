@@ -5,12 +5,21 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+from collections.abc import Iterable
 from typing import Final, NoReturn, final
 
 import trio
 
 from trioserver._exceptions import connection_lost
 from trioserver._log import describe, log
+from trioserver._peer_credentials import PeerCredentials, peer_credentials
+from trioserver._streams.descriptors import (
+    HasFileno,
+    check_can_pass,
+    descriptor_numbers,
+    receive_descriptors,
+    send_descriptors,
+)
 from trioserver._streams.readiness import Readiness, TrioReadiness
 
 # What one receive asks for when nothing else is said. Trio asks for the same: the
@@ -89,8 +98,7 @@ class Connection(trio.abc.HalfCloseableStream):
     async def receive(self, max_bytes: int) -> bytes:
         """Receive as `receive_some` does, a checkpoint only if it has to wait."""
         if self._busy_receiving:
-            message = "another task is receiving from this connection"
-            raise trio.BusyResourceError(message)
+            self._check_can_receive()
         ready = self._ready
         while True:
             if ready.is_readable:
@@ -104,11 +112,19 @@ class Connection(trio.abc.HalfCloseableStream):
                     if 0 < len(data) < max_bytes:
                         ready.note_drained()
                     return data
-            self._busy_receiving = True
-            try:
-                await ready.wait_readable()
-            finally:
-                self._busy_receiving = False
+            await self._wait_readable()
+
+    async def _wait_readable(self) -> None:
+        self._busy_receiving = True
+        try:
+            await self._ready.wait_readable()
+        finally:
+            self._busy_receiving = False
+
+    def _check_can_receive(self) -> None:
+        if self._busy_receiving:
+            message = "another task is receiving from this connection"
+            raise trio.BusyResourceError(message)
 
     # Sending
 
@@ -127,12 +143,15 @@ class Connection(trio.abc.HalfCloseableStream):
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         with memoryview(data) as whole, whole.cast("B") as view:
-            sent = 0
             self._check_can_send()
-            while sent < len(view):
-                with view[sent:] as rest:
-                    sent += await self.send_some(rest)
+            await self._send_from(view, 0)
         await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _send_from(self, data: memoryview, sent: int) -> None:
+        """Send what comes after the first *sent* bytes of *data*."""
+        while sent < len(data):
+            with data[sent:] as rest:
+                sent += await self.send_some(rest)
 
     async def send_some(self, data: bytes | bytearray | memoryview) -> int:
         """Send the first part of *data*, a checkpoint only if it has to wait.
@@ -186,11 +205,14 @@ class Connection(trio.abc.HalfCloseableStream):
         if self._busy_sending:
             message = "another task is sending on this connection"
             raise trio.BusyResourceError(message)
-        if self.is_closed:
-            message = "this connection was already closed"
-            raise trio.ClosedResourceError(message)
+        self._check_open()
         if self._eof_sent:
             message = "this connection has sent its end-of-file already"
+            raise trio.ClosedResourceError(message)
+
+    def _check_open(self) -> None:
+        if self.is_closed:
+            message = "this connection was already closed"
             raise trio.ClosedResourceError(message)
 
     async def _wait_writable(self) -> None:
@@ -199,6 +221,108 @@ class Connection(trio.abc.HalfCloseableStream):
             await self._ready.wait_writable()
         finally:
             self._busy_sending = False
+
+    # What Unix sockets alone can do
+
+    @property
+    def peer_credentials(self) -> PeerCredentials:
+        """Who has connected, as the kernel knows it, whatever the client says.
+
+        For an access check in ``verify_request``, as ``return
+        request.peer_credentials.uid in {0, 1000}``.
+
+        Raises:
+            trio.ClosedResourceError: If this end was closed.
+            OSError: If this is no Unix socket, or the system is not Linux.
+        """
+        self._check_open()
+        return peer_credentials(self.socket)
+
+    @trio.lowlevel.enable_ki_protection
+    async def send_fds(
+        self,
+        data: bytes | bytearray | memoryview,
+        fds: Iterable[int | HasFileno],
+    ) -> None:
+        """Send *data*, and with its first byte duplicates of open files.
+
+        Like `socket.send_fds`, but asynchronous, and all of the data is sent.
+
+        Args:
+            data: At least one byte.
+            fds: Descriptors, or what has a ``fileno()``; at most 253. They stay open
+                here, and may be closed afterwards.
+
+        Raises:
+            OSError: If one of them is not open, or this is no Unix socket.
+            ConnectionLostError: If the peer vanished.
+            trio.ClosedResourceError: If this end was closed, or sent its EOF.
+            trio.BusyResourceError: If another task is sending.
+
+        Cancellation:
+            The descriptors may have been sent, and some of the data.
+        """
+        check_can_pass(self.socket)
+        numbers = descriptor_numbers(fds)
+        if not data:
+            message = "descriptors travel with data: send at least one byte"
+            raise ValueError(message)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        with memoryview(data) as whole, whole.cast("B") as view:
+            await self._send_from(view, await self._send_first(view, numbers))
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _send_first(self, data: memoryview, descriptors: list[int]) -> int:
+        self._check_can_send()
+        while True:
+            try:
+                return send_descriptors(self.socket, data, descriptors)
+            except BlockingIOError:
+                await self._wait_writable()
+
+    @trio.lowlevel.enable_ki_protection
+    async def receive_fds(
+        self, max_bytes: int, max_fds: int
+    ) -> tuple[bytes, list[int]]:
+        """Receive what has come, and the descriptors that came with it.
+
+        Like `socket.recv_fds`, but asynchronous, and no descriptor is lost unnoticed.
+        They are yours to close; programs that this process starts do not inherit them.
+        `receive_some` and ``rfile`` receive none: the kernel closes them.
+
+        Returns:
+            The data, ``b""`` at the end of the stream, and the descriptors.
+
+        Raises:
+            DescriptorsLostError: If more than *max_fds* came, or this process has too
+                many open files. Those that came are closed.
+            OSError: If this is no Unix socket.
+            ConnectionLostError: If the peer vanished.
+            trio.ClosedResourceError: If this end was closed.
+            trio.BusyResourceError: If another task is receiving.
+
+        Cancellation:
+            Nothing was received.
+        """
+        check_can_pass(self.socket)
+        for name, value in (("max_bytes", max_bytes), ("max_fds", max_fds)):
+            if value < 1:
+                message = f"{name} must be 1 or more, not {value}"
+                raise ValueError(message)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        received = await self._receive_with_fds(max_bytes, max_fds)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return received
+
+    async def _receive_with_fds(
+        self, max_bytes: int, max_fds: int
+    ) -> tuple[bytes, list[int]]:
+        self._check_can_receive()
+        while True:
+            try:
+                return receive_descriptors(self.socket, max_bytes, max_fds)
+            except BlockingIOError:
+                await self._wait_readable()
 
     # Closing
 
@@ -235,6 +359,8 @@ _INSTEAD: Final = {
     "send": "await send_all(data)",
     "sendall": "await send_all(data)",
     "shutdown": "await send_eof() for SHUT_WR",
+    "sendmsg": "await send_fds(data, fds)",
+    "recvmsg": "await receive_fds(max_bytes, max_fds)",
     "makefile": "a StreamRequestHandler, with self.rfile and self.wfile",
     "settimeout": "trio.fail_after(), or the timeout of a StreamRequestHandler",
 }

@@ -8,8 +8,9 @@ import math
 import pytest
 
 from trioserver._cli.arguments import ServeArguments, parse_arguments
-from trioserver._cli.bind_address import BindAddress
 from trioserver._cli.errors import UsageError
+from trioserver._cli.inet_address import InetAddress
+from trioserver._cli.unix_address import UnixAddress
 
 
 def test_serves_the_example_on_localhost_9999_by_default() -> None:
@@ -17,7 +18,7 @@ def test_serves_the_example_on_localhost_9999_by_default() -> None:
 
     assert arguments == ServeArguments(
         handler=None,
-        binds=(BindAddress("localhost", 9999),),
+        binds=(InetAddress("tcp", "localhost", 9999),),
         drain_timeout=10,
         log_level="INFO",
     )
@@ -27,14 +28,20 @@ def test_takes_every_option() -> None:
     arguments = parse_arguments(
         [
             *("serve", "chat:ChatHandler"),
-            *("--bind", "tcp://[::1]:80", "--bind", "tcp://127.0.0.1:80"),
+            *("--bind", "tcp://[::1]:80", "--bind", "udp://127.0.0.1:80"),
+            *("--bind", "unix:/run/chat.sock?mode=660", "--bind", "unixgram:@chat"),
             *("--drain", "2.5", "--log-level", "debug"),
         ]
     )
 
     assert arguments == ServeArguments(
         handler="chat:ChatHandler",
-        binds=(BindAddress("::1", 80), BindAddress("127.0.0.1", 80)),
+        binds=(
+            InetAddress("tcp", "::1", 80),
+            InetAddress("udp", "127.0.0.1", 80),
+            UnixAddress("unix", "/run/chat.sock", 0o660),
+            UnixAddress("unixgram", "\0chat"),
+        ),
         drain_timeout=2.5,
         log_level="DEBUG",
     )
@@ -53,6 +60,14 @@ def test_lets_the_system_choose_several_ports() -> None:
     assert len(parse_arguments(["serve", *bind, *bind]).binds) == 2
 
 
+def test_takes_the_same_place_for_another_kind_of_request() -> None:
+    binds = ["tcp://h:1", "udp://h:1", "unix:@x", "unixgram:@x", "unix:@y", "unix:x"]
+
+    arguments = parse_arguments(["serve", *(f"--bind={bind}" for bind in binds)])
+
+    assert [str(bind) for bind in arguments.binds] == binds
+
+
 @pytest.mark.parametrize(
     ("argv", "complaint"),
     [
@@ -62,9 +77,13 @@ def test_lets_the_system_choose_several_ports() -> None:
         (["serve", "--bogus"], "--bogus"),
         (["serve", "a:B", "c:D"], "c:D"),
         (["serve", "--bind"], "--bind"),
-        (["serve", "--bind", "udp://h:1"], "only tcp:// exists"),
+        (["serve", "--bind", "ftp://h:1"], "begins with none of tcp://"),
         (["serve", "--bin", "tcp://h:1"], "--bin"),
         (["serve", *["--bind", "tcp://h:1"] * 2], "tcp://h:1 is given more than once"),
+        (
+            ["serve", "--bind", "unix:/x?mode=660", "--bind", "unixgram:/x"],
+            "--bind unix:/x is given more than once",
+        ),
         (["serve", "--drain", "-1"], "must be a number of seconds, 0 or more"),
         (["serve", "--drain", "nan"], "must be a number of seconds, 0 or more"),
         (["serve", "--drain", "soon"], "must be a number of seconds, 0 or more"),

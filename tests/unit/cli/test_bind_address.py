@@ -1,14 +1,12 @@
-"""How addresses to listen on are written."""
+"""How internet addresses to listen on are written."""
 
 from __future__ import annotations
 
 import pytest
 
-from trioserver._cli.bind_address import (
-    BindAddress,
-    BindAddressError,
-    parse_bind_address,
-)
+from trioserver._cli.bind_address import parse_bind_address
+from trioserver._cli.errors import BindAddressError
+from trioserver._cli.inet_address import InetAddress
 
 
 @pytest.mark.parametrize(
@@ -32,18 +30,25 @@ from trioserver._cli.bind_address import (
 def test_understands_an_address(text: str, host: str, port: int) -> None:
     address = parse_bind_address(text)
 
-    assert address == BindAddress(host, port)
+    assert address == InetAddress("tcp", host, port)
+
+
+def test_understands_datagrams_too() -> None:
+    address = parse_bind_address("UDP://[::1]:53")
+
+    assert address == InetAddress("udp", "::1", 53)
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "does not begin with tcp://"),
-        ("localhost:9999", "does not begin with tcp://"),
-        ("tcp:localhost:9999", "does not begin with tcp://"),
-        ("://localhost:9999", "only tcp:// exists in this version"),
-        ("udp://localhost:9999", "only tcp:// exists in this version"),
-        ("http://localhost:9999/", "only tcp:// exists in this version"),
+        ("", "begins with none of tcp://, udp://, unix:, unixgram:; write"),
+        ("tcp", "begins with none of tcp://"),
+        ("localhost:9999", "begins with none of tcp://"),
+        ("://localhost:9999", "begins with none of tcp://"),
+        ("http://localhost:9999/", "begins with none of tcp://"),
+        ("tcp:localhost:9999", "lacks the // after tcp:"),
+        ("udp:/localhost:9999", "lacks the // after udp:, as in udp://localhost:9999"),
         ("tcp://me@localhost:9999", "must not name a user"),
         ("tcp://localhost:9999/", "must end after the port"),
         ("tcp://localhost:9999/path", "must end after the port"),
@@ -87,6 +92,8 @@ def test_refuses_with_a_sentence(text: str, complaint: str) -> None:
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("text", ["tcp://localhost:9999", "tcp://[::1]:9999"])
+@pytest.mark.parametrize(
+    "text", ["tcp://localhost:9999", "tcp://[::1]:9999", "udp://localhost:9999"]
+)
 def test_is_shown_as_it_is_written(text: str) -> None:
     assert str(parse_bind_address(text)) == text

@@ -8,7 +8,11 @@ import socketserver
 import pytest
 
 from kit.serving import UpperHandler
-from trioserver import BaseRequestHandler, StreamRequestHandler
+from trioserver import (
+    BaseRequestHandler,
+    DatagramRequestHandler,
+    StreamRequestHandler,
+)
 from trioserver._cli.handler_checking import checked_handler, handler_names
 
 
@@ -105,6 +109,7 @@ def test_finds_the_handlers_that_a_module_offers() -> None:
         "_private": handle,
         "BaseRequestHandler": BaseRequestHandler,
         "StreamRequestHandler": StreamRequestHandler,
+        "DatagramRequestHandler": DatagramRequestHandler,
         "main": handle_two,
         "OldHandler": OldHandler,
         "PORT": 9999,

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import ExitStack
 
 import pytest
 
+from trioserver._cli import listening
 from trioserver._cli.bind_address import BindAddress
-from trioserver._cli.listening import explain
+from trioserver._cli.errors import StartError
+from trioserver._cli.inet_address import InetAddress
+from trioserver._cli.listening import bind_all, explain
+from trioserver._cli.unix_address import UnixAddress
+from trioserver._cli.upper import UpperHandler
 
 
 @pytest.mark.parametrize(
@@ -55,4 +61,22 @@ from trioserver._cli.listening import explain
 def test_explains_where_it_cannot_listen_and_why(
     host: str, error: OSError, explanation: str
 ) -> None:
-    assert explain(BindAddress(host, 80), error) == explanation
+    assert explain(InetAddress("tcp", host, 80), error) == explanation
+
+
+def upper(_address: BindAddress) -> type[UpperHandler]:
+    return UpperHandler
+
+
+def test_says_so_where_there_are_no_unix_sockets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "_UNIX_SERVERS", {})
+
+    with ExitStack() as closing, pytest.raises(StartError) as caught:
+        bind_all([UnixAddress("unix", "/x")], upper, drain_timeout=1, closing=closing)
+
+    assert str(caught.value) == (
+        "cannot listen on unix:/x: this system has no Unix sockets; use tcp:// or "
+        "udp://"
+    )
