@@ -9,6 +9,7 @@ from typing import final
 
 import trio
 
+from trioserver._concurrency.request_sockets import Interruption
 from trioserver._engine.hooks import Request
 
 
@@ -18,7 +19,7 @@ class Incoming(trio.abc.AsyncResource):
 
     __slots__ = (
         "_connection",
-        "_interrupter",
+        "_interruption",
         "has_begun",
         "is_interrupted",
         "is_over",
@@ -45,7 +46,7 @@ class Incoming(trio.abc.AsyncResource):
         self.needs_handshake = False
         """Whether a TLS handshake comes first."""
         self._connection = connection
-        self._interrupter = None if connection is None else duplicate(connection)
+        self._interruption = Interruption(connection)
 
     def wrap(self, listener: ssl.SSLSocket) -> None:
         """Begin TLS as *listener* would have done it, but without the handshake."""
@@ -72,21 +73,13 @@ class Incoming(trio.abc.AsyncResource):
         self._connection.settimeout(timeout)
 
     def interrupt(self) -> None:
-        """End whatever a thread waits for on this connection.
-
-        Through a duplicate, so that it does not matter what the thread has done with
-        its own socket. To close the duplicate would wake nobody.
-        """
+        """End whatever a thread waits for on this connection."""
         self.is_interrupted = True
-        if self._interrupter is not None:
-            with suppress(OSError):
-                self._interrupter.shutdown(socket.SHUT_RDWR)
+        self._interruption.strike()
 
     def release(self) -> None:
-        """Let the connection end when the other sockets for it are closed."""
-        if self._interrupter is not None:
-            self._interrupter.close()
-            self._interrupter = None
+        """Interrupt no more: the connection ends when the thread closes it."""
+        self._interruption.__exit__()
 
     def close(self) -> None:
         """Close it without asking the object, unless a thread has it."""
@@ -104,11 +97,3 @@ class Incoming(trio.abc.AsyncResource):
         """Do what `close` does."""
         self.close()
         await trio.lowlevel.checkpoint()
-
-
-def duplicate(sock: socket.socket) -> socket.socket:
-    """Return another socket object, with a descriptor of its own, for *sock*.
-
-    Not with its ``dup()``: that fails for TLS, and changes the mode of both.
-    """
-    return socket.fromfd(sock.fileno(), sock.family, sock.type, sock.proto)

@@ -15,7 +15,7 @@ from trioserver._bridge.checking import (
     is_listening,
     is_original,
 )
-from trioserver._bridge.incoming import Incoming, duplicate
+from trioserver._bridge.incoming import Incoming
 from trioserver._bridge.loop_hooks import LoopHooks
 from trioserver._bridge.stand_in import DatagramStandIn, ListenerStandIn
 from trioserver._engine.hooks import ClientAddress
@@ -25,7 +25,7 @@ from trioserver._sockets.accept import accept, has_queued
 # None, which would let the receiving wait, too: all descriptors of a socket share that.
 SEND_TIMEOUT: Final = 3600.0
 
-# Even if a handler has made the socket blocking. Not there on Windows.
+# Even if a handler makes the socket blocking just now. Not there on Windows.
 _DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
 
 
@@ -172,12 +172,10 @@ class DatagramSource:
         self._hooks = hooks
         self._borrowed = _Borrowed(server)
         self._is_overridden = not is_original(server.get_request)
-        if not server.socket.gettimeout():
-            # Handlers may wait for room for their replies.
-            server.socket.settimeout(SEND_TIMEOUT)
+        self._keep_mode()
         if self._is_overridden:
-            sock, ours = server.socket, self._borrowed.ours
-            self._borrowed.replace(DatagramStandIn(sock, ours))
+            stand_in = DatagramStandIn(self._borrowed.theirs, self._borrowed.ours)
+            self._borrowed.replace(stand_in)
 
     async def next(self) -> tuple[Incoming, ClientAddress]:
         """Receive a datagram."""
@@ -206,12 +204,30 @@ class DatagramSource:
         sock = self._borrowed.ours
         if self._is_overridden:
             await trio.lowlevel.wait_readable(sock)
+        self._keep_mode()
+        if self._is_overridden:
             return await self._hooks.call(self._server.get_request)
         size = self._max_packet_size()
         data, address = sock.recvfrom(size, _DONT_WAIT)
         return (data, self._server.socket), address
 
+    def _keep_mode(self) -> None:
+        """Let handlers wait for room for their replies, and nobody for a datagram.
+
+        Not once and for all: a handler may have made the socket blocking.
+        """
+        if not self._borrowed.theirs.gettimeout():
+            self._borrowed.theirs.settimeout(SEND_TIMEOUT)
+
     def _max_packet_size(self) -> int:
         return getattr(
             self._server, "max_packet_size", socketserver.UDPServer.max_packet_size
         )
+
+
+def duplicate(sock: socket.socket) -> socket.socket:
+    """Return another socket object, with a descriptor of its own, for *sock*.
+
+    Not with its ``dup()``: that fails for TLS, and changes the mode of both.
+    """
+    return socket.fromfd(sock.fileno(), sock.family, sock.type, sock.proto)

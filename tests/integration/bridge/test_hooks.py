@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import logging
 import queue
-import resource
 import socket
 import socketserver
 import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +19,7 @@ import trio
 import trio.testing
 import trustme
 
+from kit.descriptors import no_more_descriptors
 from kit.driving import connect_blocking, driving, in_thread
 from kit.serving import LOOPBACK, STUCK, eventually
 from trioserver import ListenerBrokenError, serve_socketserver
@@ -91,12 +90,18 @@ JOURNALS = [JournalServer, ThreadingJournalServer]
 both = pytest.mark.parametrize("server_class", JOURNALS)
 
 
-def ask(server: socketserver.TCPServer, line: bytes = b"hello\n") -> bytes:
+def ask(server: socketserver.TCPServer) -> bytes:
     """Ask once, and return everything up to the end."""
     with connect_blocking(server) as client:
-        client.sendall(line)
+        client.sendall(b"hello\n")
         client.shutdown(socket.SHUT_WR)
         return read_all(client)
+
+
+def talk(client: socket.socket) -> bytes:
+    """Send a line, and return what comes back."""
+    client.sendall(b"hello\n")
+    return client.recv(10)
 
 
 def read_all(client: socket.socket) -> bytes:
@@ -202,7 +207,7 @@ class LimitedServer(ThreadingJournalServer):
 
     def process_request(self, request: Request, client_address: Address) -> None:
         self.outer.append(threading.get_ident())
-        self.places.acquire()  # noqa: SIM115  # released elsewhere
+        self.places.acquire()
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Request, client_address: Address) -> None:
@@ -353,6 +358,7 @@ async def test_verify_request_runs_once_at_a_time() -> None:
 
     server = ThreadingPickyServer()
     server.verdict = verdict
+    server.socket.listen(50)
 
     async with driving(server):
         async with trio.open_nursery() as clients:
@@ -389,6 +395,21 @@ async def test_a_cancellation_does_not_verify_those_that_wait() -> None:
 # Limits
 
 
+def with_room(
+    server_class: type[socketserver.TCPServer],
+    handler: type[socketserver.BaseRequestHandler],
+) -> socketserver.TCPServer:
+    """Return a server whose queue has room for more than five clients.
+
+    The others would try again after a second.
+    """
+    server = server_class(LOOPBACK, handler, bind_and_activate=False)
+    server.request_queue_size = 50
+    server.server_bind()
+    server.server_activate()
+    return server
+
+
 class CountingHandler(socketserver.BaseRequestHandler):
     """Notes how many run at once, and answers when enough do."""
 
@@ -397,6 +418,13 @@ class CountingHandler(socketserver.BaseRequestHandler):
     lock = threading.Lock()
     enough = threading.Event()
     wanted = 1
+
+    @classmethod
+    def wanting(cls, count: int) -> type[CountingHandler]:
+        """Return a handler class that wants *count* to run at once."""
+        handler: type[CountingHandler] = type("Handler", (cls,), {"wanted": count})
+        handler.enough = threading.Event()
+        return handler
 
     def handle(self) -> None:
         cls = type(self)
@@ -423,15 +451,14 @@ class CountingHandler(socketserver.BaseRequestHandler):
 async def test_as_many_requests_run_at_once_as_the_object_is_used_to(
     server_class: type[socketserver.TCPServer], limit: int | None, peak: int
 ) -> None:
-    handler = type("Handler", (CountingHandler,), {"wanted": peak})
-    handler.enough = threading.Event()
+    handler = CountingHandler.wanting(peak)
     replies: list[bytes] = []
 
     def fetch(server: socketserver.TCPServer) -> None:
         with connect_blocking(server) as client:
             replies.append(read_all(client))
 
-    server = server_class(LOOPBACK, handler)
+    server = with_room(server_class, handler)
     async with driving(server, max_concurrent_requests=limit):
         async with trio.open_nursery() as clients:
             for _ in range(8):
@@ -571,17 +598,15 @@ async def test_a_handshake_in_get_request_does_not_hold_up_a_cancellation(
 async def test_without_descriptors_it_pauses_and_tries_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with driving(JournalServer()) as server:
+    async with driving(ThreadingJournalServer()) as server:
         with socket.socket() as client, connect_blocking(server) as before:
-            await in_thread(before.sendall, b"hello\n")
-            assert await in_thread(before.recv, 10) == b"HELLO\n"
+            client.settimeout(STUCK)
+            assert await in_thread(talk, before) == b"HELLO\n"
             with no_more_descriptors():
-                before.close()
-                client.settimeout(STUCK)
                 client.connect(server.server_address)
                 await eventually(lambda: "Cannot accept requests" in caplog.text)
-            client.sendall(b"hello\n")
-            assert await in_thread(client.recv, 10) == b"HELLO\n"
+                assert await in_thread(talk, before) == b"HELLO\n"
+            assert await in_thread(talk, client) == b"HELLO\n"
 
     assert "Accepting requests on" in caplog.text
 
@@ -595,7 +620,7 @@ async def test_a_connection_that_cannot_be_duplicated_is_closed(
             raise OSError(errno.EMFILE, "too many")
 
         with monkeypatch.context() as patch:
-            patch.setattr(socket, "fromfd", fail)
+            patch.setattr(socket, "dup", fail)
             with connect_blocking(server) as client:
                 assert await in_thread(client.recv, 1) == b""
         assert await in_thread(ask, server) == b"HELLO\n"
@@ -666,7 +691,7 @@ async def test_without_threads_the_object_hears_of_it(
                 patch.setattr(trio.to_thread, "run_sync", no_threads)
                 with connect_blocking(server) as client:
                     await eventually(server.hooks)
-            assert await in_thread(client.recv, 1) == b""
+                    assert client.recv(1) == b""
             await in_thread(server.shutdown)
 
     (hook,) = server.hooks()
@@ -728,7 +753,7 @@ class WaitingHandler(socketserver.BaseRequestHandler):
     """Looks at how long it may wait for room for its reply."""
 
     def handle(self) -> None:
-        data, sock = self.request
+        _, sock = self.request
         sock.sendto(repr(sock.gettimeout()).encode(), self.client_address)
 
 
