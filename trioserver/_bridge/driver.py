@@ -103,7 +103,18 @@ class Driver(BaseServer):
 
     async def get_request(self) -> tuple[Request, ClientAddress]:
         """Wait for the next request of the object's."""
-        return await self._source.next()
+        try:
+            incoming, client_address = await self._source.next()
+        except OSError:
+            if self._serving.is_closed:
+                # The object's own get_request() has seen that: it ends the loop.
+                await trio.lowlevel.checkpoint()
+            raise
+        if not self._requests.is_open:
+            # Cancelled, while an overridden get_request() was given time to return.
+            incoming.close()
+            await trio.lowlevel.checkpoint()
+        return incoming, client_address
 
     async def verify_request(
         self, request: Request, client_address: ClientAddress
