@@ -57,9 +57,9 @@ nitpick_ignore_regex = [
     # What our own code calls the module of that name.
     (r"py:class", r"stdlib_socket\..*"),
     # Aliases: the docstrings say in words what they stand for.
-    (r"py:class", r"ClientAddress|HandlerFactory|Request|Server"),
+    (r"py:class", r"ClientAddress|DropPolicy|HandlerFactory|Request|Server|SessionEnd"),
     # Arguments that are for the library itself.
-    (r"py:class", r"trioserver\._streams\..*"),
+    (r"py:class", r"trioserver\._(streams|datagrams)\..*"),
 ]
 
 

@@ -7,7 +7,8 @@ import socket as _socket
 from trioserver._bridge.serve_socketserver import serve_socketserver
 from trioserver._concurrency.threading_mixin import ThreadingMixIn
 from trioserver._datagrams.datagram_socket import DatagramSocket
-from trioserver._datagrams.statistics import DatagramStatistics
+from trioserver._datagrams.session import DatagramSession
+from trioserver._datagrams.statistics import DatagramStatistics, SessionStatistics
 from trioserver._exceptions import (
     AlreadyServingError,
     ConnectionLostError,
@@ -22,12 +23,14 @@ from trioserver._exceptions import (
 )
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.datagram import DatagramRequestHandler
+from trioserver._handlers.session import DatagramSessionHandler
 from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._peer_credentials import PeerCredentials
 from trioserver._servers.base import BaseServer
 from trioserver._servers.combinations import ThreadingTCPServer, ThreadingUDPServer
 from trioserver._servers.tcp import TCPServer
 from trioserver._servers.udp import UDPServer
+from trioserver._servers.udp_sessions import UDPSessionServer
 from trioserver._streams.connection import Connection
 from trioserver._streams.reader import BufferedReader
 from trioserver._streams.writer import BufferedWriter
@@ -37,20 +40,24 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "BaseServer",
     "TCPServer",
     "UDPServer",
+    "UDPSessionServer",
     "ThreadingMixIn",
     "ThreadingTCPServer",
     "ThreadingUDPServer",
     "DatagramStatistics",
+    "SessionStatistics",
     # server objects of the standard library's
     "serve_socketserver",
     # handlers
     "BaseRequestHandler",
     "StreamRequestHandler",
     "DatagramRequestHandler",
+    "DatagramSessionHandler",
     # what a handler reads and writes
     "BufferedReader",
     "BufferedWriter",
     "Connection",
+    "DatagramSession",
     "DatagramSocket",
     "PeerCredentials",
     # errors

@@ -79,8 +79,9 @@ def connection_lost(error: OSError) -> ConnectionLostError:
 class NamelessPeerError(ServerError, OSError):
     """There is no address to send a reply to.
 
-    A client that uses a Unix datagram socket has none, unless it binds it. Like the
-    ``TypeError`` of socketserver, but it says so.
+    A client that uses a Unix datagram socket has none, unless it binds it, and one that
+    uses UDP from port 0 wants no reply. Like the ``TypeError`` of socketserver, but it
+    says so.
     """
 
 
@@ -88,8 +89,8 @@ def nameless_peer() -> NamelessPeerError:
     """Return the error of somebody who wants to answer a client without an address."""
     return NamelessPeerError(
         errno.EDESTADDRREQ,
-        "this client cannot be answered, it has no address: a client on a Unix "
-        "datagram socket must bind() it to get a reply",
+        "this client cannot be answered, it has no address, or port 0: a client on a "
+        "Unix datagram socket must bind() it to get a reply",
     )
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import select
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from typing import Final, cast
 
 _MAX_MODE: Final = 0o777
 
@@ -62,11 +63,36 @@ def _check_bounded_seconds(name: str, value: object) -> None:
         raise ValueError(message)
 
 
-def _check_packet_size(name: str, value: object) -> None:
+def _check_positive(name: str, value: object) -> None:
     _check_count(name, value, "1 or more")
     if value == 0:
         message = f"{name} must be a whole number, 1 or more, not 0"
         raise ValueError(message)
+
+
+def _check_drop_policy(name: str, value: object) -> None:
+    message = f"{name} must be a string, 'newest' or 'oldest', not {value!r}"
+    if not isinstance(value, str):
+        raise TypeError(message)
+    if value not in {"newest", "oldest"}:
+        raise ValueError(message)
+
+
+def _check_groups(name: str, value: object) -> None:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        message = f"{name} must be a sequence of addresses, not {value!r}"
+        raise TypeError(message)
+    for group in cast("Sequence[object]", value):
+        if not _is_group(group):
+            message = f"{name} must be addresses of multicast groups, not {group!r}"
+            raise ValueError(message)
+
+
+def _is_group(group: object) -> bool:
+    try:
+        return ip_address(str(group).partition("%")[0]).is_multicast
+    except ValueError:
+        return False
 
 
 def _check_mode(name: str, value: object) -> None:
@@ -91,8 +117,13 @@ def _check_edge_triggered(name: str, value: object) -> None:
 _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "timeout": _check_timeout,
     "request_queue_size": _check_count,
-    "max_packet_size": _check_packet_size,
+    "max_packet_size": _check_positive,
     "socket_mode": _check_mode,
+    "multicast_groups": _check_groups,
+    "max_sessions": _check_limit,
+    "session_timeout": check_seconds,
+    "session_queue_size": _check_positive,
+    "session_drop_policy": _check_drop_policy,
     "max_concurrent_requests": _check_limit,
     "max_threads": _check_max_threads,
     "drain_timeout": check_seconds,

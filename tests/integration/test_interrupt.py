@@ -16,9 +16,16 @@ import pytest
 import trio
 
 import trioserver
+from kit.datagrams import UpperDatagramHandler, open_client
+from kit.datagrams import ask as ask_by_datagram
 from kit.leaks import Snapshot
 from kit.serving import LOOPBACK, STUCK, UpperHandler, ask, connect
-from trioserver import TCPServer
+from trioserver import (
+    DatagramSessionHandler,
+    TCPServer,
+    UDPServer,
+    UDPSessionServer,
+)
 
 PACKAGE = str(Path(trioserver.__file__).parent)
 
@@ -69,9 +76,27 @@ async def handle_request(server: TCPServer) -> None:
 async def visit(server: TCPServer) -> None:
     """Be served once, then shut the server down."""
     with contextlib.suppress(OSError, trio.BrokenResourceError):
-        async with await connect(server) as client:
-            await ask(client, b"hello\n")
+        if isinstance(server, UDPServer):
+            with open_client(server) as datagrams:
+                await ask_by_datagram(datagrams, b"hello")
+        else:
+            async with await connect(server) as client:
+                await ask(client, b"hello\n")
         await server.shutdown()
+
+
+class ShortSessionHandler(DatagramSessionHandler):
+    """Is done after one datagram."""
+
+    async def handle(self) -> None:
+        await self.session.send(await self.session.receive())
+
+
+SERVERS: dict[str, Callable[[], TCPServer]] = {
+    "tcp": lambda: TCPServer(LOOPBACK, UpperHandler),
+    "udp": lambda: UDPServer(LOOPBACK, UpperDatagramHandler),
+    "sessions": lambda: UDPSessionServer(LOOPBACK, ShortSessionHandler),
+}
 
 
 async def play(serving: Serve, server: TCPServer, interrupter: Interrupter) -> None:
@@ -85,14 +110,16 @@ async def play(serving: Serve, server: TCPServer, interrupter: Interrupter) -> N
             sys.settrace(before)
 
 
-def interrupt_at(serving: Serve, at_line: int) -> tuple[Interrupter, list[str]]:
+def interrupt_at(
+    serving: Serve, make_server: Callable[[], TCPServer], at_line: int
+) -> tuple[Interrupter, list[str]]:
     """Interrupt a run at one line. Return what was wrong."""
     before = Snapshot.take()
     interrupter = Interrupter(at_line)
     outcome = "no interrupt"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with TCPServer(LOOPBACK, UpperHandler) as server:
+        with make_server() as server:
             server.linger_timeout = 0.05
             try:
                 trio.run(play, serving, server, interrupter)
@@ -104,17 +131,18 @@ def interrupt_at(serving: Serve, at_line: int) -> tuple[Interrupter, list[str]]:
     return interrupter, [problem for problem in problems if not problem.endswith(": ")]
 
 
+@pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize(
     "serving", [serve, serve_forever, serve_in_block, handle_request]
 )
 def test_an_interrupt_at_any_line_ends_the_server_and_leaks_nothing(
-    serving: Serve,
+    serving: Serve, kind: str
 ) -> None:
     problems: list[str] = []
     at_line = 0
     while True:
         at_line += 1
-        interrupter, found = interrupt_at(serving, at_line)
+        interrupter, found = interrupt_at(serving, SERVERS[kind], at_line)
         if not interrupter.where:
             break
         problems += found

@@ -75,10 +75,12 @@ async def test_lingering_is_bounded_in_size() -> None:
                 await send_for_ever(client)
 
 
-async def test_lingering_ends_early_where_others_wait_for_the_thread() -> None:
-    server = threading_server(
-        lambda _: None, max_concurrent_requests=1, linger_timeout=STUCK
-    )
+@pytest.mark.parametrize("limit", ["max_concurrent_requests", "max_threads"])
+async def test_lingering_ends_early_where_others_wait_for_the_thread(
+    limit: str,
+) -> None:
+    settings: dict[str, object] = {limit: 1, "linger_timeout": STUCK}
+    server = threading_server(lambda _: None, **settings)
     async with serving(server):
         async with await connect(server) as first:
             assert await receive_all(first) == b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +49,9 @@ async def until_told(replies: list[bytes], name: bytes) -> None:
 
 
 def _wait_until_told(replies: list[bytes], name: bytes) -> None:
+    deadline = time.monotonic() + STUCK
     while name not in replies[-1:]:
+        assert time.monotonic() < deadline, replies[-1:]
         threading.Event().wait(0.001)
 
 

@@ -23,8 +23,9 @@ import trio
 from sybil import Document, Example
 from sybil.parsers.myst import CodeBlockParser
 
+from kit.datagrams import ask, open_client
 from kit.serving import STUCK, connect, receive_all
-from trioserver import BaseServer, TCPServer
+from trioserver import BaseServer, TCPServer, UDPServer
 
 # The port that the standard library's examples use, and ours with them.
 SHOWN_PORT: Final = 9999
@@ -80,10 +81,14 @@ class BlockEvaluator:
     async def _talk_to(self, server: TCPServer) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(server.serve)
-            async with await connect(server) as client:
-                await client.send_all(GREETING)
-                await client.send_eof()
-                self.replies.append(await receive_all(client))
+            if isinstance(server, UDPServer):
+                with open_client(server) as datagrams:
+                    self.replies.append(await ask(datagrams, GREETING))
+            else:
+                async with await connect(server) as client:
+                    await client.send_all(GREETING)
+                    await client.send_eof()
+                    self.replies.append(await receive_all(client))
             await server.shutdown()
 
 

@@ -39,12 +39,15 @@ METHODS: Final = [
     ("TCPServer", "server_bind"),
     ("TCPServer", "get_request"),
     ("TCPServer", "fileno"),
+    *(("UDPServer", name) for name in (*BASE_HOOKS, "get_request")),
     ("BaseRequestHandler", "__init__"),
     ("BaseRequestHandler", "setup"),
     ("BaseRequestHandler", "handle"),
     ("BaseRequestHandler", "finish"),
     ("StreamRequestHandler", "setup"),
     ("StreamRequestHandler", "finish"),
+    ("DatagramRequestHandler", "setup"),
+    ("DatagramRequestHandler", "finish"),
 ]
 
 SAME_DEFAULTS: Final = [
@@ -53,6 +56,8 @@ SAME_DEFAULTS: Final = [
     ("TCPServer", "address_family", socket.AF_INET),
     ("TCPServer", "socket_type", socket.SOCK_STREAM),
     ("TCPServer", "allow_reuse_port", False),
+    ("UDPServer", "socket_type", socket.SOCK_DGRAM),
+    ("UDPServer", "allow_reuse_address", False),
     ("StreamRequestHandler", "rbufsize", -1),
     ("StreamRequestHandler", "wbufsize", 0),
     ("StreamRequestHandler", "timeout", None),

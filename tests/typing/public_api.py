@@ -61,6 +61,62 @@ async def handle(
     sock.fileno()
 
 
+class Upper(trioserver.DatagramRequestHandler):
+    """A handler of datagrams."""
+
+    async def handle(self) -> None:
+        self.wfile.write(self.rfile.read().upper())
+        host: str | None = self.socket.local_host
+        sent: int = await self.socket.sendto(self.packet, 0, self.client_address)
+        self.wfile.write(f"{host} {sent}".encode())
+
+
+class Discovery(trioserver.UDPServer):
+    """A server for datagrams with settings and hooks."""
+
+    multicast_groups = ("239.255.77.1%lo",)
+    max_packet_size = 512
+    max_concurrent_requests = 1
+
+    async def handle_truncated(
+        self,
+        request: tuple[bytes, trioserver.DatagramSocket],
+        client_address: tuple[str, int],
+    ) -> None:
+        beginning, sock = request
+        await sock.sendto(beginning, client_address)
+
+
+class Dialogue(trioserver.DatagramSessionHandler):
+    """A handler of sessions."""
+
+    async def handle(self) -> None:
+        self.session.timeout = 5
+        first: bytes = await self.session.receive()
+        async for data in self.session:
+            await self.session.send(first + data)
+        if self.session.end_reason == "expired":
+            await self.session.aclose()
+
+
+class Dialogues(trioserver.UDPSessionServer):
+    """A server for sessions."""
+
+    max_sessions = 10
+    session_timeout = 1.5
+    session_queue_size = 3
+    session_drop_policy = "oldest"
+
+
+async def serve_datagrams() -> None:
+    """Run servers for datagrams."""
+    server = Discovery(("", 0), Upper)
+    dropped: int | None = server.statistics().dropped_by_kernel
+    sessions: int = Dialogues(("::1", 0), Dialogue).statistics().sessions
+    server.accept_own_datagrams = bool(dropped or sessions)
+    await server.serve()
+
+
 class BlockingHandler(socketserver.StreamRequestHandler):
     """A synchronous handler."""
 

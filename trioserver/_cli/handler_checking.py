@@ -10,13 +10,19 @@ from typing import Final
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.checking import check_handler
 from trioserver._handlers.datagram import DatagramRequestHandler
+from trioserver._handlers.session import DatagramSessionHandler
 from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._servers.base import HandlerFactory
 
 _SIGNATURE: Final = "(request, client_address, server)"
 
 # A module that imports them in order to derive from them does not offer them.
-_BASES: Final = (BaseRequestHandler, StreamRequestHandler, DatagramRequestHandler)
+_BASES: Final = (
+    BaseRequestHandler,
+    StreamRequestHandler,
+    DatagramRequestHandler,
+    DatagramSessionHandler,
+)
 
 
 def checked_handler(name: str, value: object) -> HandlerFactory:

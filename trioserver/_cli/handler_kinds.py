@@ -13,6 +13,7 @@ from trioserver._cli.handler_checking import innermost
 from trioserver._cli.upper import UpperDatagramHandler, UpperHandler
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._handlers.datagram import DatagramRequestHandler
+from trioserver._handlers.session import DatagramSessionHandler
 from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._servers.base import HandlerFactory
 
@@ -42,6 +43,14 @@ def handler_for(address: BindAddress, handler: HandlerFactory | None) -> Handler
     return handler or _KINDS[address.scheme].example
 
 
+def is_for_sessions(handler: HandlerFactory) -> bool:
+    """Whether *handler* wants all datagrams of one peer."""
+    handler_class = innermost(handler)
+    return isinstance(handler_class, type) and (
+        issubclass(handler_class, DatagramSessionHandler)
+    )
+
+
 def check_kinds(
     name: str, handler: HandlerFactory, addresses: Iterable[BindAddress]
 ) -> None:
@@ -57,6 +66,13 @@ def check_kinds(
     if not isinstance(handler_class, type):
         return
     for address in addresses:
+        if is_for_sessions(handler) and address.scheme != "udp":
+            message = (
+                f"{name} is for sessions, since it derives from "
+                f"{DatagramSessionHandler.__name__}, and {address} has none: choose "
+                "udp://HOST:PORT"
+            )
+            raise UsageError(message)
         kind = _KINDS[address.scheme]
         for other in (_STREAM, _DATAGRAM):
             if other is not kind and issubclass(handler_class, other.base):

@@ -12,11 +12,13 @@ import attrs
 
 from trioserver._cli.bind_address import BindAddress
 from trioserver._cli.errors import StartError
+from trioserver._cli.handler_kinds import is_for_sessions
 from trioserver._cli.inet_address import InetAddress
 from trioserver._cli.unix_address import UnixAddress
 from trioserver._servers.base import HandlerFactory
 from trioserver._servers.tcp import TCPServer
 from trioserver._servers.udp import UDPServer
+from trioserver._servers.udp_sessions import UDPSessionServer
 
 
 @attrs.frozen
@@ -43,6 +45,14 @@ class _UDPServer(UDPServer):
         super().server_bind()
 
 
+class _UDPSessionServer(UDPSessionServer):
+    """Leaves IPv4 to a server of its own."""
+
+    def server_bind(self) -> None:
+        _leave_ipv4(self)
+        super().server_bind()
+
+
 def _leave_ipv4(server: TCPServer) -> None:
     """Keep ``[::]`` from having IPv4 as well, as Linux and macOS would let it.
 
@@ -55,6 +65,7 @@ def _leave_ipv4(server: TCPServer) -> None:
 _INET_SERVERS: Final[dict[str, type[TCPServer]]] = {
     "tcp": _TCPServer,
     "udp": _UDPServer,
+    "sessions": _UDPSessionServer,
 }
 
 _UNIX_SERVERS: Final[dict[str, Callable[[UnixAddress, HandlerFactory], TCPServer]]] = {}
@@ -123,8 +134,8 @@ def _bound(address: BindAddress, handler: HandlerFactory) -> BoundServer:
             message = "this system has no Unix sockets; use tcp:// or udp://"
             raise OSError(errno.EAFNOSUPPORT, message)
         return BoundServer(_UNIX_SERVERS[address.scheme](address, handler), address)
-    server_class = _INET_SERVERS[address.scheme]
-    server = server_class((address.host, address.port), handler)
+    kind = "sessions" if is_for_sessions(handler) else address.scheme
+    server = _INET_SERVERS[kind]((address.host, address.port), handler)
     # What the system has chosen, if it was asked to.
     port: int = server.server_address[1]
     return BoundServer(server, attrs.evolve(address, port=port))

@@ -137,6 +137,12 @@ class ThreadingMixIn:
         is_proxy = isinstance(self, ServerProxy)
         return self if is_proxy else self._requests_in_threads.proxy
 
+    def _is_in_demand(self) -> bool:
+        """Whether a thread that only waits for its client is wanted elsewhere."""
+        return (
+            self._requests_in_threads.threads.is_full or super()._is_in_demand()  # type: ignore[misc]  # of StreamThreadHooks
+        )
+
     def _engine_hooks(self) -> ServerHooks:
         _check_hooks(type(self))
         self.daemon_requests = _daemon_flag(type(self))

@@ -103,6 +103,11 @@ class WorkerThreads:
         self._limiter.total_tokens = limit
 
     @property
+    def is_full(self) -> bool:
+        """Whether as many threads run as may."""
+        return self._limiter.available_tokens <= 0
+
+    @property
     def limiter(self) -> trio.CapacityLimiter:
         """The limiter whose tokens the threads of this `trio.run` hold."""
         return self._limiter

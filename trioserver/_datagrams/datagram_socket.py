@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import final
 
-from trioserver._datagrams.packet_info import destination, reply_source
+from trioserver._datagrams.packet_info import AncillaryItem, destination, reply_source
 from trioserver._datagrams.receiver import Datagram
 from trioserver._datagrams.replies import Buffer, Replies
 
@@ -19,10 +19,12 @@ class DatagramSocket:
     bound to a wildcard. All else is at `socket`.
     """
 
-    __slots__ = ("_datagram", "_replies")
+    __slots__ = ("_ancillary", "_replies", "is_truncated")
 
     def __init__(self, datagram: Datagram, replies: Replies) -> None:
-        self._datagram = datagram
+        self.is_truncated: bool = datagram.is_truncated
+        """Whether the datagram was longer than the server's ``max_packet_size``."""
+        self._ancillary = datagram.ancillary
         self._replies = replies
 
     def __repr__(self) -> str:
@@ -34,18 +36,18 @@ class DatagramSocket:
         return self._replies.socket
 
     @property
-    def is_truncated(self) -> bool:
-        """Whether the datagram was longer than the server's ``max_packet_size``."""
-        return self._datagram.is_truncated
-
-    @property
     def local_host(self) -> str | None:
         """The address of ours that the datagram was sent to.
 
         Told by a server that is bound to a wildcard, where the system can; elsewhere
         None, and ``getsockname`` knows it.
         """
-        return destination(self._datagram.ancillary)
+        return destination(self._ancillary)
+
+    @property
+    def source(self) -> tuple[AncillaryItem, ...]:
+        """Where replies leave from, as ``sendmsg`` takes it; empty: as it is bound."""
+        return tuple(reply_source(self._ancillary))
 
     def fileno(self) -> int:
         """Return the descriptor of `socket`."""
@@ -68,7 +70,8 @@ class DatagramSocket:
             OSError: If it cannot be sent: it is too long, or there is no way there.
             ConnectionLostError: If nobody is there.
             NamelessPeerError: If the address is None, as that of a client on a Unix
-                socket without a name is.
+                socket without a name is; or if its port is 0, with which a client says
+                that it wants no reply.
             trio.ClosedResourceError: If the server was closed, and its requests ended.
 
         Cancellation:
@@ -82,5 +85,4 @@ class DatagramSocket:
             case _:
                 message = "sendto() takes the data, perhaps flags, and an address"
                 raise TypeError(message)
-        source = reply_source(self._datagram.ancillary)
-        return await self._replies.send(data, flags, address, source)
+        return await self._replies.send(data, flags, address, self.source)

@@ -5,26 +5,26 @@ answer from whichever it likes best: the client then gets a reply from a strange
 drops it. ``IP_PKTINFO`` and ``IPV6_PKTINFO`` tell the address, and take it back (ip(7),
 RFC 3542 section 6).
 
-What stands here does no I/O, but for setting the one option.
+What stands here does no I/O, but for setting the options.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import Final
 
 # One item of ancillary data, as `socket.socket.sendmsg` takes it.
 AncillaryItem = tuple[int, int, bytes]
 
 # Python has no name for it before 3.14; Linux's linux/in.h says 8.
-_IP_PKTINFO: Final[int | None] = getattr(
-    socket, "IP_PKTINFO", 8 if sys.platform == "linux" else None
+_IP_PKTINFO: Final[int] = getattr(
+    socket, "IP_PKTINFO", 8 if sys.platform == "linux" else -1
 )
-_IPV6_RECVPKTINFO: Final[int | None] = getattr(socket, "IPV6_RECVPKTINFO", None)
-_IPV6_PKTINFO: Final[int | None] = getattr(socket, "IPV6_PKTINFO", None)
+_IPV6_RECVPKTINFO: Final[int] = getattr(socket, "IPV6_RECVPKTINFO", -1)
+_IPV6_PKTINFO: Final[int] = getattr(socket, "IPV6_PKTINFO", -1)
 
 # struct in_pktinfo: interface, local address, destination in the header.
 _IPV4: Final = struct.Struct("=i4s4s")
@@ -38,10 +38,22 @@ ANCILLARY_BYTES: Final = (
     else 0
 )
 
-_WILDCARDS: Final = {
-    socket.AF_INET: (socket.IPPROTO_IP, _IP_PKTINFO, "0.0.0.0"),  # noqa: S104  # compared
-    socket.AF_INET6: (socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, "::"),
+# Where an item stands, and which.
+_FROM_IPV4: Final = (socket.IPPROTO_IP, _IP_PKTINFO)
+_FROM_IPV6: Final = (socket.IPPROTO_IPV6, _IPV6_PKTINFO)
+
+# A socket for IPv6 may receive IPv4, too, and is then told both.
+_OPTIONS: Final = {
+    socket.AF_INET: [_FROM_IPV4],
+    socket.AF_INET6: [(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO), _FROM_IPV4],
 }
+_WILDCARDS: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  # compared
+
+
+def is_wildcard(sock: socket.socket) -> bool:
+    """Whether *sock* is bound to all addresses of its family."""
+    wildcard = _WILDCARDS.get(sock.family)
+    return wildcard is not None and sock.getsockname()[0] == wildcard
 
 
 def ask_for_destinations(sock: socket.socket) -> None:
@@ -49,11 +61,10 @@ def ask_for_destinations(sock: socket.socket) -> None:
 
     On a system that cannot, replies leave from where its kernel chooses.
     """
-    if sock.family not in _WILDCARDS:
-        return
-    level, option, wildcard = _WILDCARDS[sock.family]
-    if option is not None and sock.getsockname()[0] == wildcard:
-        sock.setsockopt(level, option, 1)
+    if is_wildcard(sock):
+        for level, option in _OPTIONS[sock.family]:
+            with suppress(OSError):
+                sock.setsockopt(level, option, 1)
 
 
 def destination(ancillary: list[AncillaryItem]) -> str | None:
@@ -61,11 +72,12 @@ def destination(ancillary: list[AncillaryItem]) -> str | None:
 
     Of a multicast or broadcast on IPv4, the address of ours that it came in by.
     """
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-            return socket.inet_ntop(socket.AF_INET, data[4:8])
-        if (level, kind) == (socket.IPPROTO_IPV6, _IPV6_PKTINFO):
-            return socket.inet_ntop(socket.AF_INET6, data[:16])
+    for _level, kind, data in _telling(ancillary):
+        if kind == _IP_PKTINFO:
+            # What came before the option was set has its header only.
+            ours = data[4:8] if any(data[4:8]) else data[8:12]
+            return socket.inet_ntop(socket.AF_INET, ours)
+        return socket.inet_ntop(socket.AF_INET6, data[:16])
     return None
 
 
@@ -79,22 +91,37 @@ def reply_source(ancillary: list[AncillaryItem]) -> list[AncillaryItem]:
         The same for `socket.socket.sendmsg`; empty if there is nothing to say.
     """
     return [
-        (level, kind, made)
-        for level, kind, data in ancillary
-        if (made := _source(level, kind, data))
+        (level, kind, source)
+        for level, kind, data in _telling(ancillary)
+        if (source := _ipv4(data) if kind == _IP_PKTINFO else _ipv6(data))
     ]
 
 
-def _source(level: int, kind: int, data: bytes) -> bytes:
-    if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-        # The interface stays 0: naming it would make the kernel choose the first of
-        # its addresses instead of the one given (ip(7)).
-        return _IPV4.pack(0, data[4:8], bytes(4))
-    if (level, kind) == (socket.IPPROTO_IPV6, _IPV6_PKTINFO):
-        address = ipaddress.IPv6Address(data[:16])
-        if address.is_multicast:
-            return b""  # nobody can send from there
-        # A link-local address says nothing without its interface.
-        interface = data[16:20] if address.is_link_local else bytes(4)
-        return data[:16] + interface
-    return b""
+def _telling(ancillary: list[AncillaryItem]) -> list[AncillaryItem]:
+    """Return the one item that tells the destination, if there is one.
+
+    Of two, that for IPv4: the other has the same address in IPv6's clothes, and of a
+    broadcast or a multicast it has one that nobody can send from.
+    """
+    for wanted in (_FROM_IPV4, _FROM_IPV6):
+        for item in ancillary:
+            if item[:2] == wanted:
+                return [item]
+    return []
+
+
+def _ipv4(data: bytes) -> bytes:
+    if not any(data[4:8]):
+        return b""  # it came before the option was set
+    # The interface stays 0: naming it would make the kernel choose the first of its
+    # addresses instead of the one given (ip(7)).
+    return _IPV4.pack(0, data[4:8], bytes(4))
+
+
+def _ipv6(data: bytes) -> bytes:
+    address = data[:16]
+    if address[0] == 0xFF:  # noqa: PLR2004  # RFC 4291, 2.7
+        return b""  # a multicast; nobody can send from there
+    # A link-local address, fe80::/10, says nothing without its interface.
+    is_link_local = address[0] == 0xFE and address[1] & 0xC0 == 0x80  # noqa: PLR2004  # RFC 4291, 2.4
+    return address + (data[16:20] if is_link_local else bytes(4))

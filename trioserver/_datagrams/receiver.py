@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from functools import partial
 from typing import Final, NamedTuple, final
 
 import trio
 
+from trioserver._datagrams.own_address import OwnAddress, is_bound
 from trioserver._datagrams.packet_info import (
     ANCILLARY_BYTES,
     AncillaryItem,
     ask_for_destinations,
 )
+
+# As a plain number: a flag of the enum module takes 2 µs to be looked at.
+_TRUNCATED: Final = int(getattr(socket, "MSG_TRUNC", 0))
+
+# No datagram of UDP is longer.
+MAX_DATAGRAM_BYTES: Final = 65535
 
 # What has addresses of which a socket can have several.
 _WITH_DESTINATIONS: Final = frozenset({socket.AF_INET, socket.AF_INET6})
@@ -38,13 +46,21 @@ class Datagram(NamedTuple):
 class Receiver:
     """Receives from one socket, which it does not own."""
 
-    __slots__ = ("_receive", "socket")
+    __slots__ = ("_receive", "own_address", "socket")
 
     def __init__(self, sock: socket.socket) -> None:
-        """Make *sock*, a bound datagram socket, fit for many tasks."""
+        """Make *sock*, a bound datagram socket, fit for many tasks.
+
+        Raises:
+            OSError: If it is not bound. Linux would let it wait for ever.
+        """
+        if not is_bound(sock):
+            raise OSError(errno.EINVAL, "the socket is not bound to an address")
         sock.setblocking(False)
         ask_for_destinations(sock)
         self.socket = sock
+        self.own_address = OwnAddress(sock)
+        """Where replies leave from."""
         self._receive = (
             partial(_receive_message, ancillary_bytes=_ancillary_bytes(sock))
             if hasattr(sock, "recvmsg")
@@ -83,10 +99,13 @@ def _receive_message(
     sock: socket.socket, max_bytes: int, *, ancillary_bytes: int
 ) -> Datagram:
     data, ancillary, flags, address = sock.recvmsg(max_bytes, ancillary_bytes)
-    return Datagram(data, address, ancillary, bool(flags & socket.MSG_TRUNC))
+    return Datagram(data, address, ancillary, bool(flags & _TRUNCATED))
 
 
 def _receive_from(sock: socket.socket, max_bytes: int) -> Datagram:
-    """Receive where there is no recvmsg(), as on Windows."""
-    data, address = sock.recvfrom(max_bytes + 1)
+    """Receive where there is no recvmsg(), as on Windows.
+
+    All of it: there, what is longer than its buffer is an error, and lost.
+    """
+    data, address = sock.recvfrom(MAX_DATAGRAM_BYTES + 1)
     return Datagram(data[:max_bytes], address, [], len(data) > max_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 from typing import Final, cast, final
 
 import trio
@@ -12,12 +13,38 @@ from trioserver._datagrams.packet_info import AncillaryItem
 from trioserver._exceptions import connection_lost, nameless_peer
 from trioserver._streams.budget import Budget
 
-# Nobody is at the address any more: a port that was closed, a Unix socket that nobody
-# listens on, or whose file is gone.
-NOBODY_ERRNOS: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOENT})
+# Nobody is at the address, or there is no way there. Whoever forges the address of a
+# request can cause it: a closed port, a Unix socket without a file, an unused network.
+NOBODY_ERRNOS: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNREFUSED",
+        "ECONNRESET",
+        "ENOENT",
+        "EHOSTUNREACH",
+        "EHOSTDOWN",
+        "ENETUNREACH",
+        "ENETDOWN",
+    )
+    if hasattr(errno, name)
+)
+
+# Seconds between two tries to send where waiting for the socket is of no use, the first
+# pause and the longest one. As short as a busy peer may be, as long as nobody notices.
+FIRST_PAUSE: Final = 0.001
+MAX_PAUSE: Final = 0.05
 
 # What `socket.socket.sendto` takes.
 Buffer = bytes | bytearray | memoryview
+
+
+def is_answerable(address: object) -> bool:
+    """Whether a reply can be sent to *address*.
+
+    Not to None, as a Unix socket without a name has it, and not to port 0, with which a
+    client says that it wants none (RFC 768).
+    """
+    return address is not None and not (isinstance(address, tuple) and address[1] == 0)
 
 
 @final
@@ -42,27 +69,29 @@ class Replies:
         self._turn = trio.StrictFIFOLock()
 
     async def send(
-        self, data: Buffer, flags: int, address: object, source: list[AncillaryItem]
+        self, data: Buffer, flags: int, address: object, source: Sequence[AncillaryItem]
     ) -> int:
         """Send one datagram to *address*. Return its length.
 
         Raises:
             OSError: If it cannot be sent. A `ConnectionLostError` if that is for want
                 of somebody to receive it.
-            NamelessPeerError: If *address* is None.
+            NamelessPeerError: If *address* is None, or its port is 0.
             trio.ClosedResourceError: If the server was closed, and its requests ended.
 
         Cancellation:
             Nothing was sent.
         """
-        if address is None:
+        if not is_answerable(address):
             raise nameless_peer()
         await self._budget.spend()
+        pause = 0.0
         while True:
             try:
                 return self._send_nowait(data, flags, address, source)
             except BlockingIOError:
-                await self._wait_writable()
+                await self._wait_for_room(pause)
+                pause = min(pause * 2 or FIRST_PAUSE, MAX_PAUSE)
             except OSError as error:
                 if error.errno in NOBODY_ERRNOS:
                     raise connection_lost(error) from error
@@ -76,7 +105,7 @@ class Replies:
             self.socket.close()
 
     def _send_nowait(
-        self, data: Buffer, flags: int, address: object, source: list[AncillaryItem]
+        self, data: Buffer, flags: int, address: object, source: Sequence[AncillaryItem]
     ) -> int:
         if self.socket.fileno() == -1:
             message = "the server was closed, and with it the socket for replies"
@@ -86,7 +115,14 @@ class Replies:
             return self.socket.sendmsg([data], source, flags, to)
         return self.socket.sendto(data, flags, to)
 
-    async def _wait_writable(self) -> None:
+    async def _wait_for_room(self, pause: float) -> None:
+        """Wait for the socket, and from the second time on for some time as well.
+
+        A Unix socket that is not connected is writable at any time, although the queue
+        of who shall receive may be full: to wait for nothing else would be to spin.
+        """
         async with self._turn:
             if self.socket.fileno() != -1:
                 await trio.lowlevel.wait_writable(self.socket)
+        if pause:
+            await trio.sleep(pause)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable
-from typing import Any, Protocol, TypeAlias, TypeVar, overload
+from types import CoroutineType
+from typing import Any, Protocol, TypeAlias, TypeVar, cast, overload
 
 # A subclass decides what its requests and addresses are: a connection, a pair of a
 # datagram and a socket, whatever get_request() returns. typeshed says the same.
@@ -58,6 +59,9 @@ async def settled(result: object) -> object: ...
 
 async def settled(result: object) -> object:
     """Return *result*, awaited if it has to be: an override may be a plain function."""
-    if inspect.isawaitable(result):
-        return await result
+    # First what nearly every hook returns: isawaitable() asks an abstract base class,
+    # and so takes longer than all the rest of this (0.5 µs; ten times a request).
+    kind: type[object] = type(result)
+    if kind is CoroutineType or inspect.isawaitable(result):
+        return await cast("Awaitable[object]", result)
     return result

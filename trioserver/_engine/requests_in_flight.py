@@ -29,7 +29,7 @@ from trioserver._exception_groups import un_nested
 from trioserver._exceptions import AlreadyServingError
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class InFlight:
     """One request that is running."""
 
@@ -239,7 +239,8 @@ class RequestsInFlight:
         finally:
             self._live.discard(in_flight)
             del self._leaving[in_flight]
-            self._lot.unpark_all()
+            if self._lot:
+                self._lot.unpark_all()
             if not self._live:
                 self._on_idle()
 

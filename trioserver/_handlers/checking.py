@@ -61,6 +61,21 @@ def check_handler(handler: object, server_class: type | None = None) -> None:
         raise TypeError(message)
 
 
+def refuse_handlers(handler: object, *unfit: type, what: str) -> None:
+    """Refuse a *handler* class that derives from one of those that are *unfit*.
+
+    Raises:
+        TypeError: With what it is *what* that it does not fit.
+    """
+    if isinstance(handler, type) and issubclass(handler, unfit):
+        base = next(base for base in unfit if issubclass(handler, base))
+        message = (
+            f"{handler.__name__} is a {base.__name__}, which cannot handle the "
+            f"requests of a {what}"
+        )
+        raise TypeError(message)
+
+
 def check_threaded_handler(handler: object, server_class: type) -> None:
     """Refuse what cannot handle requests in threads.
 

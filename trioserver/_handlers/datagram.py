@@ -6,6 +6,7 @@ import io
 import logging
 
 from trioserver._datagrams.datagram_socket import DatagramSocket
+from trioserver._datagrams.replies import is_answerable
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._log import escape, log
 
@@ -38,15 +39,16 @@ class DatagramRequestHandler(BaseRequestHandler):
         """Send what was written to `wfile`, if `handle` has returned.
 
         Like socketserver's, but nothing written is nothing sent, what a failing
-        `handle` has written stays here, and a client without an address is no error.
+        `handle` has written stays here, and a client without an address, or with port
+        0, is no error.
 
         Raises:
             OSError: If it cannot be sent.
         """
-        reply = self.wfile.getbuffer()
+        reply = self.wfile.getvalue()
         if not reply or not self._has_succeeded:
             return
-        if self.client_address is None:
+        if not is_answerable(self.client_address):
             log(
                 logging.DEBUG,
                 f"A reply of {len(reply)} bytes was dropped: its client on "

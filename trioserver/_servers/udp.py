@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import logging
 import socket as stdlib_socket
+from collections.abc import Sequence
 from typing import Final
+
+import trio
 
 from trioserver._concurrency.thread_hooks import DatagramThreadHooks, HooksInPlace
 from trioserver._datagrams.datagram_socket import DatagramSocket
-from trioserver._datagrams.receiver import Datagram, Receiver
+from trioserver._datagrams.multicast import join_group
+from trioserver._datagrams.own_address import is_bound
+from trioserver._datagrams.packet_info import ask_for_destinations
+from trioserver._datagrams.receiver import MAX_DATAGRAM_BYTES, Datagram, Receiver
 from trioserver._datagrams.replies import Replies
 from trioserver._datagrams.statistics import DatagramCounts, DatagramStatistics
 from trioserver._engine.hooks import ClientAddress, Request, settled
 from trioserver._engine.log_interval import LogInterval
+from trioserver._handlers.checking import refuse_handlers
+from trioserver._handlers.session import DatagramSessionHandler
+from trioserver._handlers.stream import StreamRequestHandler
 from trioserver._log import escape, log
 from trioserver._servers.base import HandlerFactory
 from trioserver._servers.tcp import TCPServer
 
-# No datagram of UDP is longer.
-MAX_PACKET_SIZE: Final = 65535
+# A flood may take some 4 MiB of memory then: a request that waits costs 7 KiB, and the
+# datagram. A sender costs nothing, and can invent any number of addresses; for
+# connections, descriptors are a limit anyway.
+MAX_CONCURRENT_REQUESTS: Final = 500
+
+# Datagrams that are received between two looks at what the kernel has dropped, which
+# take 1 µs each.
+LOOK_FOR_DROPS_EVERY: Final = 256
 
 
 class UDPServer(TCPServer):
@@ -29,9 +44,20 @@ class UDPServer(TCPServer):
     then one after the other, in the order of their arrival. While the limit is reached,
     they wait in the system's queue, which drops those that find no room.
 
+    Further method for the caller:
+
+    - `statistics`
+
     Further method that may be overridden:
 
     - `handle_truncated`
+    """
+
+    max_concurrent_requests: float = MAX_CONCURRENT_REQUESTS
+    """The most datagrams that are handled at once; more wait in the system's queue.
+
+    1 is the order of socketserver's plain servers. `math.inf` lets a flood take all of
+    the memory. It may be changed while the server runs.
     """
 
     socket_type: int = stdlib_socket.SOCK_DGRAM
@@ -43,8 +69,21 @@ class UDPServer(TCPServer):
     Each datagram then goes to one of them, but a multicast to all.
     """
 
-    max_packet_size: int = MAX_PACKET_SIZE
+    max_packet_size: int = MAX_DATAGRAM_BYTES
     """Bytes of a datagram that are received; longer ones go to `handle_truncated`."""
+
+    multicast_groups: Sequence[str] = ()
+    """Groups to join, each ``"GROUP"`` or ``"GROUP%INTERFACE"``.
+
+    Joined by `server_activate`. The server must be bound to a wildcard, or to a group.
+    """
+
+    accept_own_datagrams: bool = False
+    """Whether to handle datagrams that come from the server's own address and port.
+
+    They are forged, or what the server has sent to a group of its own; to answer them
+    would be to answer oneself, for ever.
+    """
 
     def __init__(
         self,
@@ -57,8 +96,8 @@ class UDPServer(TCPServer):
         Args:
             server_address: ``(host, port)``; port 0 lets the system choose one.
             RequestHandlerClass: See `BaseServer`.
-            bind_and_activate: Whether to call `server_bind` and `server_activate`. If
-                not, the caller does, before serving.
+            bind_and_activate: Whether to call `TCPServer.server_bind` and
+                `server_activate`. If not, the caller does, before serving.
 
         Raises:
             TypeError: If the address or the handler is of a wrong kind.
@@ -67,8 +106,13 @@ class UDPServer(TCPServer):
         """
         self._receiver: Receiver | None = None
         self._replies: Replies | None = None
-        self._counts = DatagramCounts()
+        # Of sockets that were replaced while requests of theirs ran.
+        self._outgrown: list[Replies] = []
+        self._counts = self._make_counts()
         self._truncations = LogInterval()
+        self._own_datagrams = LogInterval()
+        self._drops = LogInterval()
+        self._drops_logged = 0
         super().__init__(server_address, RequestHandlerClass, bind_and_activate)
 
     # For the caller
@@ -81,7 +125,14 @@ class UDPServer(TCPServer):
     # For subclasses
 
     def server_activate(self) -> None:
-        """Do nothing: a bound socket receives. May be overridden."""
+        """Join the `multicast_groups`. May be overridden.
+
+        Like socketserver's, which has nothing to do: a bound socket receives.
+        """
+        # Now, since the kernel remembers nothing about those that came before.
+        ask_for_destinations(self.socket)
+        for group in self.multicast_groups:
+            join_group(self.socket, group)
 
     async def get_request(self) -> tuple[Request, ClientAddress]:
         """Receive a datagram. Return it, with the socket, and who has sent it.
@@ -89,22 +140,19 @@ class UDPServer(TCPServer):
         Cancellation:
             Nothing was received.
         """
-        receiver, replies = self._channel()
-        datagram = await receiver.receive(self.max_packet_size)
-        self._counts.received += 1
+        datagram, replies = await self._receive()
         return self._datagram_request(datagram, replies), datagram.address
 
     async def finish_request(
         self, request: Request, client_address: ClientAddress
     ) -> None:
-        """Call `RequestHandlerClass`, or `handle_truncated`."""
-        _data, sock = request
-        if sock.is_truncated:
+        """Handle the datagram, or call `handle_truncated`."""
+        if _is_truncated(request):
             self._counts.truncated += 1
             await settled(self.handle_truncated(request, client_address))
             return
         await super().finish_request(request, client_address)
-        self._counts.handled += 1
+        self._note_handled()
 
     async def handle_truncated(
         self, request: Request, client_address: ClientAddress
@@ -134,6 +182,57 @@ class UDPServer(TCPServer):
 
     # Inside
 
+    _unfit_handlers: tuple[type, ...] = (StreamRequestHandler, DatagramSessionHandler)
+
+    def _make_counts(self) -> DatagramCounts:
+        return DatagramCounts()
+
+    async def _receive(self) -> tuple[Datagram, Replies]:
+        """Wait for a datagram that is to be handled. Return it, and who answers."""
+        while True:
+            receiver, replies = self._channel()
+            datagram = await receiver.receive(self.max_packet_size)
+            self._counts.received += 1
+            if self._counts.received % LOOK_FOR_DROPS_EVERY == 0:
+                self._look_for_drops()
+            if self.accept_own_datagrams or (
+                datagram.address not in receiver.own_address
+            ):
+                return datagram, replies
+            self._drop_own(datagram)
+            # A flood of these shall starve nobody, either.
+            await trio.lowlevel.checkpoint()
+
+    def _note_handled(self) -> None:
+        self._counts.handled += 1
+
+    def _check_handler(self, handler: object) -> None:
+        super()._check_handler(handler)
+        refuse_handlers(handler, *self._unfit_handlers, what=type(self).__name__)
+
+    def _look_for_drops(self) -> None:
+        """Say how many datagrams the kernel has dropped since the last line."""
+        self._counts.look_at(self.socket)
+        dropped = (self._counts.dropped_by_kernel or 0) - self._drops_logged
+        if dropped > 0 and self._drops.note():
+            self._drops_logged += dropped
+            log(
+                logging.WARNING,
+                f"The system has dropped datagrams to {self._where()}: they found no "
+                f"room in its queue (since the last line: {dropped})",
+            )
+
+    def _drop_own(self, datagram: Datagram) -> None:
+        self._counts.from_itself += 1
+        count = self._own_datagrams.note()
+        if count:
+            log(
+                logging.WARNING,
+                f"Dropped a datagram that says it comes from {self._where()} itself, "
+                f"as {escape(datagram.address)} (such datagrams since the last line: "
+                f"{count})",
+            )
+
     def _datagram_request(self, datagram: Datagram, replies: Replies) -> Request:
         """Return a *datagram* as what handlers are given."""
         return datagram.data, DatagramSocket(datagram, replies)
@@ -144,36 +243,50 @@ class UDPServer(TCPServer):
     def _channel(self) -> tuple[Receiver, Replies]:
         """Return what receives and what answers, made when they are first needed.
 
-        Not in the constructor: `socket` may be replaced before serving.
+        Not in the constructor: `socket` may be replaced before serving, and later.
         """
         if (
             self._receiver is None
             or self._replies is None
             or self._receiver.socket is not self.socket
         ):
-            self._close_replies()
-            self._replies = Replies(self.socket)
-            self._receiver = Receiver(self.socket)
+            receiver, replies = Receiver(self.socket), Replies(self.socket)
+            if self._replies is not None:
+                self._outgrown.append(self._replies)
+            self._receiver, self._replies = receiver, replies
         return self._receiver, self._replies
 
     async def _start_queued(self) -> None:
         """Leave what waits: nobody has told its senders that it would be handled."""
 
     def _is_listening(self) -> bool:
-        return False
+        # What an error says is about one datagram, as long as there is a socket.
+        return is_bound(self.socket)
 
     def _note_idle(self) -> None:
         # Requests may go on after the socket is closed, and send their replies.
-        if self._serving.is_closed:
-            self._close_replies()
+        self._close_replies(all_of_them=self._serving.is_closed)
 
     def _close_at_once(self) -> None:
         self._counts.look_at(self.socket)
         super()._close_at_once()
         if not self.requests_in_flight:
-            self._close_replies()
+            self._close_replies(all_of_them=True)
 
-    def _close_replies(self) -> None:
-        if self._replies is not None:
-            self._replies.close()
+    def _close_replies(self, *, all_of_them: bool) -> None:
+        """Close what no request needs any more; none is running."""
+        if all_of_them and self._replies is not None:
+            self._outgrown.append(self._replies)
             self._replies = None
+        for replies in self._outgrown:
+            replies.close()
+        self._outgrown.clear()
+
+
+def _is_truncated(request: Request) -> bool:
+    """Whether *request* was cut; an override of ``get_request`` may return any."""
+    match request:
+        case (_, DatagramSocket() as sock):
+            return sock.is_truncated
+        case _:
+            return False

@@ -9,6 +9,7 @@ import pytest
 from trioserver import (
     BaseRequestHandler,
     DatagramRequestHandler,
+    DatagramSessionHandler,
     StreamRequestHandler,
 )
 from trioserver._cli.bind_address import parse_bind_address
@@ -37,8 +38,9 @@ def test_takes_what_may_be_for_both(handler: HandlerFactory) -> None:
         (UpperHandler, STREAMS),
         (DatagramRequestHandler, DATAGRAMS),
         (functools.partial(UpperDatagramHandler), DATAGRAMS),
+        (DatagramSessionHandler, ["udp://h:1"]),
     ],
-    ids=["stream", "upper", "datagram", "partial"],
+    ids=["stream", "upper", "datagram", "partial", "session"],
 )
 def test_takes_what_fits(handler: HandlerFactory, addresses: tuple[str, ...]) -> None:
     check_kinds("it", handler, map(parse_bind_address, addresses))
@@ -77,6 +79,12 @@ def test_refuses_what_does_not(
         check_kinds("it", handler, map(parse_bind_address, (*fitting, address)))
 
     assert str(caught.value) == complaint
+
+
+@pytest.mark.parametrize("text", ["tcp://h:1", "unixgram:/x"])
+def test_refuses_sessions_where_there_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match=r"has none: choose udp://HOST:PORT$"):
+        check_kinds("it", DatagramSessionHandler, [parse_bind_address(text)])
 
 
 @pytest.mark.parametrize("text", STREAMS + DATAGRAMS)

@@ -5,9 +5,16 @@ from __future__ import annotations
 import errno
 import socket
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
+from trioserver import (
+    DatagramRequestHandler,
+    DatagramSessionHandler,
+    UDPServer,
+    UDPSessionServer,
+)
 from trioserver._cli import listening
 from trioserver._cli.bind_address import BindAddress
 from trioserver._cli.errors import StartError
@@ -15,6 +22,7 @@ from trioserver._cli.inet_address import InetAddress
 from trioserver._cli.listening import bind_all, explain
 from trioserver._cli.unix_address import UnixAddress
 from trioserver._cli.upper import UpperHandler
+from trioserver._servers.base import HandlerFactory
 
 
 @pytest.mark.parametrize(
@@ -80,3 +88,25 @@ def test_says_so_where_there_are_no_unix_sockets(
         "cannot listen on unix:/x: this system has no Unix sockets; use tcp:// or "
         "udp://"
     )
+
+
+@pytest.mark.parametrize(
+    ("handler", "server_class"),
+    [
+        (DatagramRequestHandler, UDPServer),
+        (DatagramSessionHandler, UDPSessionServer),
+        (partial(DatagramSessionHandler), UDPSessionServer),
+        (upper, UDPServer),
+    ],
+    ids=["datagrams", "sessions", "partial", "function"],
+)
+def test_serves_sessions_to_a_handler_of_sessions(
+    handler: HandlerFactory, server_class: type[UDPServer]
+) -> None:
+    address = InetAddress("udp", "::1", 0)
+    with ExitStack() as closing:
+        (bound,) = bind_all(
+            [address], lambda _: handler, drain_timeout=1, closing=closing
+        )
+
+    assert type(bound.server).__bases__ == (server_class,)

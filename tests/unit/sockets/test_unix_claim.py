@@ -281,6 +281,30 @@ def test_changes_the_mode_of_no_file_that_was_put_in_its_place(tmp_path: Path) -
     assert precious.stat().st_mode & 0o777 == 0o644
 
 
+@each_way
+def test_the_file_is_born_with_its_mode(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    """Nobody has to correct it, unless the umask takes something away."""
+    corrections: list[int] = []
+
+    def correct(_directory: object, name: str, mode: int) -> None:
+        found = (path.parent / name).lstat().st_mode
+        corrections.append((found & 0o777) ^ mode)
+
+    monkeypatch.setattr(unix_claim, "_set_mode", correct)
+    before = os.umask(0)
+    try:
+        claim = claim_of(path)
+        with socket.socket(socket.AF_UNIX, kind) as sock:
+            WAYS[kind](claim, sock)
+            claim.withdraw()
+    finally:
+        os.umask(before)
+
+    assert corrections == [0]
+
+
 # Whatever fails
 
 

@@ -1,0 +1,88 @@
+"""A datagram socket that does what a script says, and no I/O."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Iterable
+from typing import cast
+
+import attrs
+
+# What one call does: it returns this, or raises it.
+Outcome = tuple[object, ...] | bytes | int | BaseException
+
+PEER = ("192.0.2.1", 40000)
+
+
+def _script(outcomes: Iterable[Outcome]) -> deque[Outcome]:
+    return deque(outcomes)
+
+
+@attrs.define(eq=False)
+class ScriptedSocket:
+    """Plays one outcome for each call that receives or sends."""
+
+    outcomes: deque[Outcome] = attrs.field(default=(), converter=_script)
+    family: int = socket.AF_INET
+    address: object = ("192.0.2.9", 9)
+    sent: list[tuple[object, ...]] = attrs.field(factory=list)
+    is_closed: bool = False
+    options: list[tuple[object, ...]] = attrs.field(factory=list)
+    """What was set, in vain."""
+
+    def recvmsg(self, *_: int) -> object:
+        return self._play()
+
+    def sendto(self, *arguments: object) -> object:
+        return self._send(arguments)
+
+    def sendmsg(self, *arguments: object) -> object:
+        return self._send(arguments)
+
+    def getsockname(self) -> object:
+        return self.address
+
+    def setsockopt(self, *arguments: object) -> None:
+        self.options.append(arguments)
+        raise OSError
+
+    def getsockopt(self, *_: int) -> object:
+        if not self.outcomes:
+            raise OSError
+        return self._play()
+
+    def setblocking(self, flag: bool) -> None:
+        assert not flag
+
+    def dup(self) -> ScriptedSocket:
+        return self
+
+    def fileno(self) -> int:
+        return -1 if self.is_closed else 99
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def _send(self, arguments: tuple[object, ...]) -> object:
+        result = self._play()
+        self.sent.append(arguments)
+        return result
+
+    def _play(self) -> object:
+        outcome = self.outcomes.popleft()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+def datagram(
+    data: bytes = b"hello", *, flags: int = 0, address: object = PEER
+) -> tuple[object, ...]:
+    """Return what ``recvmsg()`` does when a datagram has come."""
+    return data, [], flags, address
+
+
+def as_socket(scripted: ScriptedSocket) -> socket.socket:
+    """Return *scripted* as the type checker wants it."""
+    return cast("socket.socket", scripted)
