@@ -6,7 +6,6 @@ from __future__ import annotations
 import signal
 
 import pytest
-import trio
 
 from kit.programs import EXAMPLES, running
 from kit.serving import ask, receive_line
@@ -40,21 +39,25 @@ def test_there_is_one_form_for_each_step() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 async def test_clients_share_what_they_store(form: str) -> None:
-    async with running("-c", ON_A_FREE_PORT, str(EXAMPLES / form)) as program:
-        async with await program.connect() as first, await program.connect() as second:
-            assert await ask(first, b"get city\n") == b"?\n"
-            assert await ask(first, b"set city Sao Paulo\n") == b"Sao Paulo\n"
-            assert await ask(second, b"get city\n") == b"Sao Paulo\n"
+    async with (
+        running("-c", ON_A_FREE_PORT, str(EXAMPLES / form)) as program,
+        await program.connect() as first,
+        await program.connect() as second,
+    ):
+        assert await ask(first, b"get city\n") == b"?\n"
+        assert await ask(first, b"set city Sao Paulo\n") == b"Sao Paulo\n"
+        assert await ask(second, b"get city\n") == b"Sao Paulo\n"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS[1:])
 async def test_trio_ends_it_though_a_client_stays(form: str) -> None:
-    async with running("-c", ON_A_FREE_PORT, str(EXAMPLES / form)) as program:
-        async with await program.connect() as client:
-            await ask(client, b"set city Cairo\n")
-            exit_code = await program.interrupt()
-            # The client is told, and need not find out.
-            assert await receive_line(client) == b""
+    async with (
+        running("-c", ON_A_FREE_PORT, str(EXAMPLES / form)) as program,
+        await program.connect() as client,
+    ):
+        await ask(client, b"set city Cairo\n")
+        exit_code = await program.interrupt()
+        assert await receive_line(client) == b""
 
     assert exit_code == -signal.SIGINT
