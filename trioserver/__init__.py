@@ -5,6 +5,7 @@ from __future__ import annotations
 import os as _os
 import socket as _socket
 
+from trioserver._bridge.serve_socketserver import serve_socketserver
 from trioserver._concurrency.threading_mixin import ThreadingMixIn
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.session import DatagramSession
@@ -46,6 +47,8 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "ThreadingUDPServer",
     "DatagramStatistics",
     "SessionStatistics",
+    # server objects of the standard library's
+    "serve_socketserver",
     # handlers
     "BaseRequestHandler",
     "StreamRequestHandler",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
 import socketserver
 from functools import partial
@@ -191,6 +192,15 @@ async def main() -> None:
         await StoreHandler(None, in_flight, store)
     with server:
         trio.run(server.serve)
+
+
+async def drive(nursery: trio.Nursery, server: http.server.HTTPServer) -> None:
+    """An object of the standard library's is served as what it is."""
+    await nursery.start(trioserver.serve_socketserver, server)
+    await nursery.start(partial(trioserver.serve_socketserver, server, close=False))
+    await trioserver.serve_socketserver(
+        server, max_concurrent_requests=3, drain_timeout=1, handshake_timeout=1
+    )
 
 
 class Admin(trioserver.UnixStreamServer):
