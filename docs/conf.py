@@ -52,12 +52,14 @@ nitpick_ignore_regex = [
     (r"py:.*", r"trio\..*"),
     (
         r"py:.*",
-        r"(asyncio|collections|io|logging|math|os|socket|socketserver|ssl|sys|types)\..*",
+        r"(asyncio|collections|http|io|logging|math|os|socket|socketserver|ssl|sys|types)\..*",
     ),
     # What our own code calls the module of that name.
     (r"py:class", r"stdlib_socket\..*"),
     # Aliases: the docstrings say in words what they stand for.
     (r"py:class", r"ClientAddress|DropPolicy|HandlerFactory|Request|Server|SessionEnd"),
+    # The type of an object, which comes back as it went in.
+    (r"py:class", r"trioserver\._bridge\.serve_socketserver\.ServerT"),
     # Arguments that are for the library itself.
     (r"py:class", r"trioserver\._(streams|datagrams)\..*"),
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os as _os
 import socket as _socket
 
+from trioserver._bridge.serve_socketserver import serve_socketserver
 from trioserver._concurrency.threading_mixin import ThreadingMixIn
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.session import DatagramSession
@@ -45,6 +47,8 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "ThreadingUDPServer",
     "DatagramStatistics",
     "SessionStatistics",
+    # server objects of the standard library's
+    "serve_socketserver",
     # handlers
     "BaseRequestHandler",
     "StreamRequestHandler",
@@ -79,6 +83,19 @@ if hasattr(_socket, "AF_UNIX"):
 
     __all__ += ["UnixStreamServer", "UnixDatagramServer"]  # noqa: RUF022  # as above
     __all__ += ["ThreadingUnixDatagramServer", "ThreadingUnixStreamServer"]
+
+if hasattr(_os, "fork") and hasattr(_os, "waitid"):  # macOS has both since Python 3.13
+    from trioserver._concurrency.forking_mixin import ForkingMixIn
+    from trioserver._servers.forking import ForkingTCPServer, ForkingUDPServer
+
+    __all__ += ["ForkingMixIn", "ForkingTCPServer", "ForkingUDPServer"]
+    if hasattr(_socket, "AF_UNIX"):
+        from trioserver._servers.unix_forking import (
+            ForkingUnixDatagramServer,
+            ForkingUnixStreamServer,
+        )
+
+        __all__ += ["ForkingUnixDatagramServer", "ForkingUnixStreamServer"]
 
 # Tracebacks, pickles and the documentation name the public home of each class.
 for _name in __all__:

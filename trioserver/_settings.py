@@ -125,6 +125,7 @@ _CHECKS: Final[dict[str, Callable[[str, object], None]]] = {
     "session_queue_size": _check_positive,
     "session_drop_policy": _check_drop_policy,
     "max_concurrent_requests": _check_limit,
+    "max_children": _check_limit,
     "max_threads": _check_max_threads,
     "drain_timeout": check_seconds,
     "cleanup_timeout": _check_bounded_seconds,

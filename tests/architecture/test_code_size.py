@@ -13,7 +13,7 @@ MAX_LINES = 400
 # Files that may be longer, and why.
 LONGER = {
     # socketserver dictates 17 methods, and each has its contract in a docstring.
-    "trioserver/_servers/base.py": 515,
+    "trioserver/_servers/base.py": 560,
 }
 
 FILES = sorted(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import trio
 
+from kit.descriptors import no_more_descriptors
 from kit.serving import (
     LOOPBACK,
     STUCK,
@@ -24,19 +21,6 @@ from kit.serving import (
 from trioserver import ListenerBrokenError, TCPServer
 
 WAITING = 5
-
-
-@contextmanager
-def no_more_descriptors() -> Iterator[None]:
-    """Let this process open no other descriptor."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    next_free = os.dup(0)
-    os.close(next_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_clients_are_served_once_descriptors_are_free_again(

@@ -18,6 +18,7 @@ from kit.datagrams import (
     ask,
     open_client,
 )
+from kit.leaks import Snapshot
 from kit.serving import LOOPBACK, STUCK, eventually, serving
 from trioserver import (
     BaseRequestHandler,
@@ -356,6 +357,20 @@ async def test_handle_request_gives_up_after_its_timeout() -> None:
                 await server.handle_request()
 
     assert timeouts == [0, 1]
+
+
+async def test_has_no_epoll_of_its_own_for_connections_that_there_are_none() -> None:
+    def epolls() -> int:
+        targets = Snapshot.take().descriptors.values()
+        return sum("eventpoll" in target for target in targets)
+
+    before = epolls()
+    async with serving(UDPServer(LOOPBACK, EchoHandler)) as server:
+        with open_client(server) as client:
+            await ask(client, b"hello")
+        during = epolls()
+
+    assert during == before
 
 
 # Sockets that are not what a server needs

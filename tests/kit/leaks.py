@@ -21,7 +21,7 @@ class Snapshot:
     @classmethod
     def take(cls) -> Snapshot:
         gc.collect()
-        return cls(_descriptors(), _threads(), _children())
+        return cls(open_descriptors(), _threads(), _children())
 
     def left_behind(self, before: Snapshot) -> list[str]:
         """Return what is here and was not there *before*, in words."""
@@ -35,7 +35,8 @@ class Snapshot:
         return new_descriptors + new_threads + new_children
 
 
-def _descriptors() -> dict[int, str]:
+def open_descriptors() -> dict[int, str]:
+    """Return the descriptors of this process, and what each of them is."""
     found = {}
     for path in Path("/proc/self/fd").iterdir():
         # The listing's own descriptor is closed by now.

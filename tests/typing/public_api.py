@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
 import socketserver
 from functools import partial
@@ -48,6 +49,23 @@ class StoreHandler(trioserver.StreamRequestHandler):
             key: bytes = line.strip()
             written: int = await self.wfile.write(self.server.values.get(key, b"\n"))
             await self.connection.send_all(b"%d\n" % written)
+
+
+class ForkingStore(trioserver.ForkingMixIn, trioserver.TCPServer):
+    """A server that forks, with a handler of the standard library's."""
+
+    max_children = 10
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, SynchronousHandler)
+
+
+class SynchronousHandler(socketserver.StreamRequestHandler):
+    """A handler as it was."""
+
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.readline())
 
 
 async def handle(
@@ -164,12 +182,25 @@ async def main() -> None:
         nursery.start_soon(server.serve_forever, 0.1)
         await server.shutdown()
         await server.server_close()
+    forking = trioserver.ForkingTCPServer(("localhost", 0), SynchronousHandler)
+    await forking.collect_children(blocking=True)
+    children: set[int] | None = ForkingStore(("localhost", 0)).active_children
+    len(children or ())
     async with Store(("::1", 0)) as store:
         in_flight: int = store.requests_in_flight + store.fileno()
         await store.handle_request()
         await StoreHandler(None, in_flight, store)
     with server:
         trio.run(server.serve)
+
+
+async def drive(nursery: trio.Nursery, server: http.server.HTTPServer) -> None:
+    """An object of the standard library's is served as what it is."""
+    await nursery.start(trioserver.serve_socketserver, server)
+    await nursery.start(partial(trioserver.serve_socketserver, server, close=False))
+    await trioserver.serve_socketserver(
+        server, max_concurrent_requests=3, drain_timeout=1, handshake_timeout=1
+    )
 
 
 class Admin(trioserver.UnixStreamServer):

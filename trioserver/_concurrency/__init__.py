@@ -1,1 +1,1 @@
-"""What runs synchronous handlers: threads, and what they see of the server."""
+"""What runs synchronous handlers: threads, child processes, and what they see."""

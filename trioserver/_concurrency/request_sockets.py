@@ -7,6 +7,7 @@ import socket
 from typing import Self, final
 
 from trioserver._log import describe, log
+from trioserver._open_descriptors import note_open
 
 
 def make_blocking(sock: socket.socket) -> socket.socket:
@@ -34,11 +35,13 @@ class Interruption:
         """
         self._duplicate: socket.socket | None = None
         if isinstance(request, socket.socket) and request.fileno() != -1:
-            self._duplicate = socket.socket(
-                request.family,
-                request.type,
-                request.proto,
-                fileno=socket.dup(request.fileno()),
+            self._duplicate = note_open(
+                socket.socket(
+                    request.family,
+                    request.type,
+                    request.proto,
+                    fileno=socket.dup(request.fileno()),
+                )
             )
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ from typing import final
 from trioserver._datagrams.packet_info import AncillaryItem, destination, reply_source
 from trioserver._datagrams.receiver import Datagram
 from trioserver._datagrams.replies import Buffer, Replies
+from trioserver._datagrams.thread_socket import ThreadDatagramSocket
 
 
 @final
@@ -48,6 +49,20 @@ class DatagramSocket:
     def source(self) -> tuple[AncillaryItem, ...]:
         """Where replies leave from, as ``sendmsg`` takes it; empty: as it is bound."""
         return tuple(reply_source(self._ancillary))
+
+    def for_thread(self) -> ThreadDatagramSocket:
+        """Return a duplicate that a synchronous handler can use.
+
+        Raises:
+            OSError: If there is no descriptor left.
+        """
+        return ThreadDatagramSocket.answering_from(
+            self.source, self.socket, is_truncated=self.is_truncated
+        )
+
+    def forget_waiters(self) -> None:
+        """Forget the tasks that wait to send, in a forked child, which has none."""
+        self._replies.forget_waiters()
 
     def fileno(self) -> int:
         """Return the descriptor of `socket`."""

@@ -11,6 +11,7 @@ import trio
 
 from trioserver._datagrams.packet_info import AncillaryItem
 from trioserver._exceptions import connection_lost, nameless_peer
+from trioserver._open_descriptors import note_open
 from trioserver._streams.budget import Budget
 
 # Nobody is at the address, or there is no way there. Whoever forges the address of a
@@ -63,7 +64,7 @@ class Replies:
         Raises:
             OSError: If there is no descriptor left.
         """
-        self.socket = sock.dup()
+        self.socket = note_open(sock.dup())
         self._budget = Budget()
         # Trio lets one task wait for a descriptor at a time.
         self._turn = trio.StrictFIFOLock()
@@ -96,6 +97,10 @@ class Replies:
                 if error.errno in NOBODY_ERRNOS:
                     raise connection_lost(error) from error
                 raise
+
+    def forget_waiters(self) -> None:
+        """Forget who waits to send: in a forked child nobody does."""
+        self._turn = trio.StrictFIFOLock()
 
     def close(self) -> None:
         """Close the descriptor, and wake who still waits to send."""

@@ -10,6 +10,7 @@ from trioserver._datagrams.packet_info import AncillaryItem, reply_source
 from trioserver._datagrams.receiver import Datagram
 from trioserver._datagrams.replies import NOBODY_ERRNOS, Buffer, is_answerable
 from trioserver._exceptions import connection_lost, nameless_peer
+from trioserver._open_descriptors import note_open
 
 # Seconds that a call may wait. It cannot be interrupted, since all requests share what
 # the descriptors stand for, and no send buffer stays full for that long.
@@ -37,11 +38,24 @@ class ThreadDatagramSocket(socket.socket):
         Raises:
             OSError: If there is no descriptor left.
         """
+        source = reply_source(datagram.ancillary)
+        return cls.answering_from(source, sock, is_truncated=datagram.is_truncated)
+
+    @classmethod
+    def answering_from(
+        cls, source: Sequence[AncillaryItem], sock: socket.socket, *, is_truncated: bool
+    ) -> ThreadDatagramSocket:
+        """Return a duplicate of *sock* whose datagrams leave from *source*.
+
+        Raises:
+            OSError: If there is no descriptor left.
+        """
         fileno = socket.dup(sock.fileno())
         made = cls(sock.family, sock.type, sock.proto, fileno=fileno)
+        note_open(made)
         made.settimeout(DATAGRAM_TIMEOUT)
-        made._source = reply_source(datagram.ancillary)
-        made.is_truncated = datagram.is_truncated
+        made._source = source
+        made.is_truncated = is_truncated
         return made
 
     def settimeout(self, value: float | None, /) -> None:

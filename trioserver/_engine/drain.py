@@ -14,24 +14,26 @@ from trioserver._log import log
 class DrainPolicy(Protocol):
     """The settings of a server that say what becomes of its requests."""
 
-    daemon_requests: bool
     block_on_close: bool
     drain_timeout: float
 
 
-async def drain(requests: RequestsInFlight, policy: DrainPolicy, where: str) -> None:
+async def drain(
+    requests: RequestsInFlight, policy: DrainPolicy, where: str, *, cancel: bool
+) -> None:
     """End *requests* as *policy* says, and return when they have ended.
 
     Args:
         requests: What to end.
-        policy: ``daemon_requests`` cancels at once. Otherwise ``block_on_close`` joins,
-            and cancels after ``drain_timeout`` seconds; without it, nothing is done.
+        policy: ``block_on_close`` joins, and cancels after ``drain_timeout`` seconds;
+            without it, nothing is done.
         where: The server's address, for the log.
+        cancel: Whether to cancel at once instead.
 
     Cancellation:
         The requests go on.
     """
-    if policy.daemon_requests:
+    if cancel:
         requests.cancel()
         await requests.wait_ended()
     elif policy.block_on_close:

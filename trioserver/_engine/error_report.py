@@ -46,7 +46,7 @@ def report_error(
     if error is None:
         return
     client = escape(client_address)
-    level = max(_level(request, leaf) for leaf in leaves(error))
+    level = level_of(request, error)
     if level < logging.ERROR:
         log(level, f"The request from {client} ended early: {describe(error)}")
     else:
@@ -57,16 +57,21 @@ def report_error(
         )
 
 
+def level_of(request: Request, error: BaseException) -> int:
+    """Return how loudly the log shall speak of *error*."""
+    return max(_level(request, leaf) for leaf in leaves(error))
+
+
 def _level(request: Request, error: BaseException) -> int:
+    for kinds, level in _LEVELS:
+        if isinstance(error, kinds):
+            return level
     if isinstance(request, socket.socket):
         return _level_of_plain(request, error)
     if type(error) is trio.BrokenResourceError and not isinstance(request, Connection):
         # How other streams say it. Beside a `Connection` it is about something else,
         # of the handler's own: a database that is down must be heard of.
         return logging.DEBUG
-    for kinds, level in _LEVELS:
-        if isinstance(error, kinds):
-            return level
     return logging.ERROR
 
 

@@ -134,6 +134,11 @@ class Serving:
         if self._cycle is not None:
             self._cycle.stop()
 
+    def request_stop(self) -> None:
+        """Ask the accept loop to end, or the first one to end at once."""
+        self._move(Move.SHUTDOWN)
+        self.cancel()
+
     async def stop(self) -> None:
         """End the accept loop, and return when it has ended.
 
@@ -141,8 +146,7 @@ class Serving:
         """
         if self._cycle is not None:
             self._cycle.check_run()
-        self._move(Move.SHUTDOWN)
-        self.cancel()
+        self.request_stop()
         if self._cycle is not None:
             await self._cycle.wait_ended()
         await trio.lowlevel.checkpoint()

@@ -8,6 +8,7 @@ import types
 from typing import Final
 
 from trioserver._handlers.base import BaseRequestHandler
+from trioserver._handlers.handler_kind import is_asynchronous
 from trioserver._settings import check_settings
 
 _FOREIGN_MIXINS: Final[frozenset[type]] = frozenset(
@@ -88,7 +89,7 @@ def check_threaded_handler(handler: object, server_class: type) -> None:
     """
     if not callable(handler):
         raise TypeError(_not_callable(handler))
-    if _is_asynchronous(handler):
+    if is_asynchronous(handler):
         message = (
             f"{getattr(handler, '__name__', handler)!s} is asynchronous, and "
             f"{server_class.__name__} calls its handlers in threads: serve it with "
@@ -96,12 +97,6 @@ def check_threaded_handler(handler: object, server_class: type) -> None:
             "socketserver's classes and write 'def handle'"
         )
         raise TypeError(message)
-
-
-def _is_asynchronous(handler: object) -> bool:
-    if isinstance(handler, type):
-        return issubclass(handler, BaseRequestHandler)
-    return inspect.iscoroutinefunction(handler)
 
 
 def _not_callable(handler: object) -> str:

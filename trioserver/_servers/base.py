@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import trio
 
@@ -84,6 +84,9 @@ class BaseServer:
     cleanup_timeout: float = CLEANUP_TIMEOUT
     """Seconds that a cancelled request may take to finish, and again to close."""
 
+    # What limits how many requests run at once.
+    _slot_settings: ClassVar[frozenset[str]] = frozenset({"max_concurrent_requests"})
+
     server_address: ClientAddress
     """Where the server listens."""
 
@@ -109,7 +112,7 @@ class BaseServer:
         check_settings(self)
         self.server_address = server_address
         self.RequestHandlerClass = RequestHandlerClass
-        self._admission = Admission(self.max_concurrent_requests)
+        self._admission = Admission(self._most_requests())
         self._serving = Serving()
         self._requests = RequestsInFlight(
             self._engine_hooks(),
@@ -129,8 +132,8 @@ class BaseServer:
         if name == "RequestHandlerClass":
             self._check_handler(value)
         super().__setattr__(name, value)
-        if name == "max_concurrent_requests" and "_admission" in self.__dict__:
-            self._admission.set_limit(self.max_concurrent_requests)
+        if name in self._slot_settings and "_admission" in self.__dict__:
+            self._admission.set_limit(self._most_requests())
 
     def __repr__(self) -> str:
         return (
@@ -437,11 +440,10 @@ class BaseServer:
             self._admission,
             self._failures,
         )
-        original = BaseServer.service_actions
-        if getattr(self.service_actions, "__func__", None) is original:
-            await accepting()
-        else:
+        if self._has_service_actions():
             await accept_beside(accepting, self.service_actions, poll_interval)
+        else:
+            await accepting()
 
     async def _get_request(self) -> tuple[Request, ClientAddress]:
         return await settled(self.get_request())
@@ -457,6 +459,28 @@ class BaseServer:
     def _thread_hooks(self) -> HooksInPlace:
         """Return what a thread calls for its request, if threads run them."""
         return HooksInPlace(ThreadHooks, BaseServer)
+
+    def _has_service_actions(self) -> bool:
+        """Whether `service_actions` was overridden, so that it has to be called."""
+        ours = BaseServer.service_actions
+        return getattr(self.service_actions, "__func__", None) is not ours
+
+    def _most_requests(self) -> float:
+        """Return how many requests may run at once."""
+        return self.max_concurrent_requests
+
+    def _cancels_on_close(self) -> bool:
+        """Whether closing the server cancels the requests that are running."""
+        return self.daemon_requests
+
+    async def _process_here(
+        self, request: Request, client_address: ClientAddress
+    ) -> bool:
+        """Process what needs no handler. Return whether *request* was such."""
+        return False
+
+    def _note_handled(self) -> None:
+        """Count a request whose handler has returned without an error."""
 
     def _where(self) -> str:
         return format_address(self.server_address)
@@ -475,7 +499,7 @@ class BaseServer:
         return (
             self._serving.has_served
             and not self._serving.is_closed
-            and not self.daemon_requests
+            and not self._cancels_on_close()
             and self._admission.is_open
         )
 
@@ -507,4 +531,5 @@ class BaseServer:
         self._serving.close()
 
     async def _drain(self) -> None:
-        await drain(self._requests, self, self._where())
+        cancel = self._cancels_on_close()
+        await drain(self._requests, self, self._where(), cancel=cancel)

@@ -17,6 +17,7 @@ from trioserver._concurrency.thread_hooks import HooksInPlace, StreamThreadHooks
 from trioserver._engine.accept_queue import start_queued
 from trioserver._engine.hooks import ClientAddress, Request, settled
 from trioserver._log import describe, log
+from trioserver._open_descriptors import note_open
 from trioserver._servers.base import BaseServer, HandlerFactory
 from trioserver._sockets.accept import accept, has_queued
 from trioserver._sockets.addresses import check_address, infer_family
@@ -177,6 +178,12 @@ class TCPServer(BaseServer):
         """Close the connection."""
         if isinstance(request, trio.abc.AsyncResource):
             await request.aclose()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute, as every server does. A `socket` is the server's own."""
+        if name == "socket" and isinstance(value, stdlib_socket.socket):
+            note_open(value)
+        super().__setattr__(name, value)
 
     # Inside
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket as stdlib_socket
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 import trio
@@ -147,9 +148,7 @@ class UDPServer(TCPServer):
         self, request: Request, client_address: ClientAddress
     ) -> None:
         """Handle the datagram, or call `handle_truncated`."""
-        if _is_truncated(request):
-            self._counts.truncated += 1
-            await settled(self.handle_truncated(request, client_address))
+        if await self._process_here(request, client_address):
             return
         await super().finish_request(request, client_address)
         self._note_handled()
@@ -256,12 +255,25 @@ class UDPServer(TCPServer):
             self._receiver, self._replies = receiver, replies
         return self._receiver, self._replies
 
+    def _beside_requests(self) -> AbstractAsyncContextManager[None]:
+        # Nothing: there are no connections to wait for.
+        return nullcontext()
+
     async def _start_queued(self) -> None:
         """Leave what waits: nobody has told its senders that it would be handled."""
 
     def _is_listening(self) -> bool:
         # What an error says is about one datagram, as long as there is a socket.
         return is_bound(self.socket)
+
+    async def _process_here(
+        self, request: Request, client_address: ClientAddress
+    ) -> bool:
+        if not _is_truncated(request):
+            return False
+        self._counts.truncated += 1
+        await settled(self.handle_truncated(request, client_address))
+        return True
 
     def _note_idle(self) -> None:
         # Requests may go on after the socket is closed, and send their replies.

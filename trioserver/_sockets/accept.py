@@ -10,6 +10,8 @@ from typing import Final
 
 import trio
 
+from trioserver._open_descriptors import note_open
+
 
 def _errnos(*names: str) -> frozenset[int]:
     """Return the numbers of those *names* that this system has."""
@@ -67,9 +69,11 @@ async def accept(listener: socket.socket) -> tuple[socket.socket, object]:
     await trio.lowlevel.checkpoint_if_cancelled()
     while True:
         try:
-            return listener.accept()
+            sock, address = listener.accept()
         except BlockingIOError:
             await trio.lowlevel.wait_readable(listener)
+        else:
+            return note_open(sock), address
 
 
 # As socketserver chooses: poll() has no limit on the number of a descriptor, and

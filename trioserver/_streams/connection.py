@@ -12,6 +12,7 @@ import trio
 
 from trioserver._exceptions import connection_lost
 from trioserver._log import describe, log
+from trioserver._open_descriptors import note_open
 from trioserver._peer_credentials import PeerCredentials, peer_credentials
 from trioserver._streams.descriptors import (
     HasFileno,
@@ -51,7 +52,7 @@ class Connection(trio.abc.HalfCloseableStream):
             readiness: How to wait for it. By default, as Trio does.
         """
         sock.setblocking(False)
-        self.socket: socket.socket = sock
+        self.socket: socket.socket = note_open(sock)
         """The socket itself, non-blocking, for options, addresses and ``fileno()``."""
         self._ready: Readiness = readiness or TrioReadiness(sock)
         self._busy_receiving = False

@@ -22,6 +22,7 @@ import trio
 
 from trioserver._exception_groups import un_nested
 from trioserver._log import describe, log
+from trioserver._open_descriptors import note_open
 from trioserver._streams.readiness import TrioReadiness
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
@@ -67,7 +68,7 @@ class EdgePoller:
     wait as Trio does, one by one: nobody has to know whether it runs.
     """
 
-    __slots__ = ("_epoll", "_registered")
+    __slots__ = ("__weakref__", "_epoll", "_registered")
 
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
@@ -87,6 +88,7 @@ class EdgePoller:
             return
         with epoll, un_nested():
             self._epoll = epoll
+            note_open(self)
             try:
                 async with trio.open_nursery() as nursery:
                     # A cancelled request cleans up, and has to wait for that, too.
@@ -119,6 +121,17 @@ class EdgePoller:
         registered, self._registered = self._registered, {}
         for readiness in registered.values():
             readiness.release()
+
+    def forget(self) -> None:
+        """Close the epoll in a forked child, where connections wait as Trio does.
+
+        Nothing is taken out of it: the parent has the same one.
+        """
+        if self._epoll is not None:
+            self._epoll.close()
+            self._epoll = None
+        for readiness in self._registered.values():
+            readiness.forget()
 
     # For the connections
 
@@ -254,6 +267,12 @@ class EdgeReadiness:
         self.is_readable = True
         self._wake_reader()
         self._wake_writer()
+
+    def forget(self) -> None:
+        """Be registered no more, in a forked child: who waits is the parent's."""
+        self._descriptor = _NOT_REGISTERED
+        self.is_readable = True
+        self._reader = self._writer = None
 
     # Inside
 

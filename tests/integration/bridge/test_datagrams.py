@@ -1,0 +1,112 @@
+"""Datagrams, and Unix sockets, for an object."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from kit.driving import driving, in_thread
+from kit.journal_server import (
+    Address,
+)
+from kit.serving import LOOPBACK, STUCK
+from kit.threads import UpperThreadDatagramHandler, UpperThreadHandler
+
+
+class SwitchingHandler(socketserver.BaseRequestHandler):
+    """Makes the socket that it shares with all others blocking."""
+
+    def handle(self) -> None:
+        data, sock = self.request
+        sock.setblocking(True)
+        sock.sendto(data.upper(), self.client_address)
+
+
+class NotingUDPServer(socketserver.UDPServer):
+    """Looks at each datagram before anybody else does."""
+
+    def get_request(self) -> tuple[tuple[bytes, socket.socket], Address]:  # type: ignore[override]  # as typeshed's own
+        (data, sock), address = super().get_request()
+        with pytest.raises(BlockingIOError):
+            self.socket.recv(1)
+        return (data, sock), address
+
+
+def ask_datagram(server: socketserver.UDPServer) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(STUCK)
+        client.connect(server.server_address)
+        client.send(b"hello")
+        return client.recv(10)
+
+
+@pytest.mark.parametrize(
+    "server_class",
+    [socketserver.UDPServer, socketserver.ThreadingUDPServer, NotingUDPServer],
+)
+@pytest.mark.parametrize("handler", [UpperThreadDatagramHandler, SwitchingHandler])
+async def test_datagrams_are_answered(
+    server_class: type[socketserver.UDPServer],
+    handler: type[socketserver.BaseRequestHandler],
+) -> None:
+    async with driving(server_class(LOOPBACK, handler)) as server:
+        for _ in range(3):
+            assert await in_thread(ask_datagram, server) == b"HELLO"
+
+
+class WaitingHandler(socketserver.BaseRequestHandler):
+    """Looks at how long it may wait for room for its reply."""
+
+    def handle(self) -> None:
+        _, sock = self.request
+        sock.sendto(repr(sock.gettimeout()).encode(), self.client_address)
+
+
+async def test_a_reply_waits_for_room_without_making_the_socket_blocking() -> None:
+    async with driving(socketserver.UDPServer(LOOPBACK, WaitingHandler)) as server:
+        assert float(await in_thread(ask_datagram, server)) > STUCK
+
+
+async def test_datagrams_are_handled_in_the_order_of_their_arrival() -> None:
+    seen: list[bytes] = []
+    all_seen = trio.Event()
+    token = trio.lowlevel.current_trio_token()
+
+    class OrderHandler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            seen.append(self.request[0])
+            if len(seen) == 50:
+                token.run_sync_soon(all_seen.set)
+
+    async with driving(socketserver.UDPServer(LOOPBACK, OrderHandler)) as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for number in range(50):
+                client.sendto(b"%d" % number, server.server_address)
+            await all_seen.wait()
+
+    assert seen == [b"%d" % number for number in range(50)]
+
+
+@pytest.mark.parametrize(
+    "server_class",
+    [socketserver.UnixStreamServer, socketserver.ThreadingUnixStreamServer],
+)
+async def test_unix_sockets_are_served(
+    server_class: type[socketserver.UnixStreamServer], tmp_path: Path
+) -> None:
+    path = str(tmp_path / "socket")
+
+    def ask_unix() -> bytes:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(STUCK)
+            client.connect(path)
+            client.sendall(b"hello\n")
+            return client.recv(10)
+
+    async with driving(server_class(path, UpperThreadHandler)):
+        assert await in_thread(ask_unix) == b"HELLO\n"

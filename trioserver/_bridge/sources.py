@@ -1,0 +1,233 @@
+"""Where the object's requests come from: its own socket, with Trio waiting for it."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import ssl
+from contextlib import suppress
+from typing import Final, Protocol, final
+
+import trio
+
+from trioserver._bridge.checking import (
+    is_datagram_socket,
+    is_listening,
+    is_original,
+)
+from trioserver._bridge.incoming import Incoming
+from trioserver._bridge.loop_hooks import LoopHooks
+from trioserver._bridge.stand_in import DatagramStandIn, ListenerStandIn
+from trioserver._engine.hooks import ClientAddress
+from trioserver._sockets.accept import accept, has_queued
+
+# Seconds for which a handler's sendto() may wait: as good as for ever. It must not be
+# None, which would let the receiving wait, too: all descriptors of a socket share that.
+SEND_TIMEOUT: Final = 3600.0
+
+# Even if a handler makes the socket blocking just now. Not there on Windows.
+_DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
+
+
+class Source(Protocol):
+    """Requests, one after the other."""
+
+    async def next(self) -> tuple[Incoming, ClientAddress]:
+        """Wait for the next request.
+
+        Raises:
+            Exception: Whatever the object's ``get_request()`` raises.
+
+        Cancellation:
+            No request was taken, or it is closed.
+        """
+        ...
+
+    def has_queued(self) -> bool:
+        """Whether a request waits that somebody has promised to handle."""
+        ...
+
+    def is_sound(self) -> bool:
+        """Whether requests can still come, whatever an error says."""
+        ...
+
+    def give_back(self, *, close: bool) -> None:
+        """Give the object its socket back as it was, and perhaps close it.
+
+        May be called again.
+        """
+
+
+def source_of(server: socketserver.TCPServer, hooks: LoopHooks) -> Source:
+    """Return where the requests of *server* come from, and make its socket ready.
+
+    Raises:
+        OSError: If there is no descriptor left.
+    """
+    if is_datagram_socket(server.socket):
+        return DatagramSource(server, hooks)
+    return ConnectionSource(server, hooks)
+
+
+class _Borrowed:
+    """The object's socket, and a duplicate that is Trio's.
+
+    The object keeps its own socket, so that nobody can close what Trio waits for, and
+    what the object says about its socket stays true. Both have one mode, though.
+    """
+
+    def __init__(self, server: socketserver.TCPServer) -> None:
+        self.theirs: socket.socket = server.socket
+        self.ours = duplicate(self.theirs)
+        self._server = server
+        self._timeout = self.theirs.gettimeout()
+        self._is_borrowed = True
+        self.ours.setblocking(False)
+
+    def replace(self, stand_in: object) -> None:
+        """Let the object see *stand_in* as its socket."""
+        setattr(self._server, "socket", stand_in)  # noqa: B010  # it is no socket
+
+    def give_back(self, *, close: bool) -> None:
+        """Undo all of it."""
+        if self._is_borrowed:
+            self._is_borrowed = False
+            self._server.socket = self.theirs
+            trio.lowlevel.notify_closing(self.ours)
+            self.ours.close()
+            with suppress(OSError):  # the object may have closed it
+                self.theirs.settimeout(self._timeout)
+        if close:
+            self.theirs.close()
+
+
+@final
+class ConnectionSource:
+    """The connections to the object's listening socket."""
+
+    def __init__(self, server: socketserver.TCPServer, hooks: LoopHooks) -> None:
+        self._server = server
+        self._hooks = hooks
+        self._borrowed = _Borrowed(server)
+        self._listener = self._borrowed.theirs
+        self._stand_in: ListenerStandIn | None = None
+        if not is_original(server.get_request):
+            self._stand_in = ListenerStandIn(self._listener)
+            self._borrowed.replace(self._stand_in)
+
+    async def next(self) -> tuple[Incoming, ClientAddress]:
+        """Accept a connection; TLS begins later, in the request's own thread."""
+        connection, address = await accept(self._borrowed.ours)
+        try:
+            incoming = Incoming(connection, connection)
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            self._prepare(incoming, connection)
+            return incoming, await self._address(incoming, address)
+        except BaseException:
+            incoming.close()
+            raise
+
+    def has_queued(self) -> bool:
+        """Whether a client waits, who was told that it is connected."""
+        return has_queued(self._borrowed.ours)
+
+    def is_sound(self) -> bool:
+        """Whether the socket still listens."""
+        return is_listening(self._borrowed.ours)
+
+    def give_back(self, *, close: bool) -> None:
+        """Give the listening socket back."""
+        self._borrowed.give_back(close=close)
+
+    def _prepare(self, incoming: Incoming, connection: socket.socket) -> None:
+        """Make the connection what the object's own listener would have made it."""
+        if connection.gettimeout() is None:
+            # BSD's inherit the mode of their listener.
+            connection.setblocking(True)
+        if isinstance(self._listener, ssl.SSLSocket):
+            incoming.wrap(self._listener)
+
+    async def _address(
+        self, incoming: Incoming, address: ClientAddress
+    ) -> ClientAddress:
+        """Let an overridden ``get_request()`` do what it does to the connection."""
+        if self._stand_in is None:
+            return address
+        self._stand_in.hand_over(incoming.request, address)
+        incoming.request, address = await self._hooks.call(
+            self._server.get_request, interrupt=incoming.interrupt
+        )
+        return address
+
+
+@final
+class DatagramSource:
+    """The datagrams that come to the object's socket."""
+
+    def __init__(self, server: socketserver.TCPServer, hooks: LoopHooks) -> None:
+        self._server = server
+        self._hooks = hooks
+        self._borrowed = _Borrowed(server)
+        self._is_overridden = not is_original(server.get_request)
+        self._keep_mode()
+        if self._is_overridden:
+            stand_in = DatagramStandIn(self._borrowed.theirs, self._borrowed.ours)
+            self._borrowed.replace(stand_in)
+
+    async def next(self) -> tuple[Incoming, ClientAddress]:
+        """Receive a datagram."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            try:
+                request, address = await self._receive()
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._borrowed.ours)
+            else:
+                return Incoming(request), address
+
+    def has_queued(self) -> bool:
+        """Promise nothing: no sender knows whether its datagram has come."""
+        return False
+
+    def is_sound(self) -> bool:
+        """Trust the error."""
+        return False
+
+    def give_back(self, *, close: bool) -> None:  # noqa: ARG002  # see below
+        """Give the socket back. Requests answer through it, so it is not closed."""
+        self._borrowed.give_back(close=False)
+
+    async def _receive(self) -> tuple[object, ClientAddress]:
+        sock = self._borrowed.ours
+        if self._is_overridden:
+            await trio.lowlevel.wait_readable(sock)
+        self._keep_mode()
+        if self._is_overridden:
+            return await self._hooks.call(self._server.get_request)
+        size = self._max_packet_size()
+        data, address = sock.recvfrom(size, _DONT_WAIT)
+        return (data, self._server.socket), address
+
+    def _keep_mode(self) -> None:
+        """Let handlers wait for room for their replies, and nobody for a datagram.
+
+        Not once and for all: a handler may have made the socket blocking.
+        """
+        if not self._borrowed.theirs.gettimeout():
+            self._borrowed.theirs.settimeout(SEND_TIMEOUT)
+
+    def _max_packet_size(self) -> int:
+        return getattr(
+            self._server, "max_packet_size", socketserver.UDPServer.max_packet_size
+        )
+
+
+def duplicate(sock: socket.socket) -> socket.socket:
+    """Return another socket object, with a descriptor of its own, for *sock*.
+
+    Not with its ``dup()``: that fails for TLS, and changes the mode of both.
+    """
+    return socket.fromfd(sock.fileno(), sock.family, sock.type, sock.proto)
