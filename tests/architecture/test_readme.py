@@ -35,7 +35,7 @@ def test_the_examples_run_and_answer_in_upper_case() -> None:
 
     evaluate_page(README, evaluator)
 
-    assert evaluator.replies == [b"HELLO\n"]
+    assert evaluator.replies == [b"HELLO\n"] * 2
 
 
 @pytest.mark.parametrize("name", ["the run command", "the test command"])
