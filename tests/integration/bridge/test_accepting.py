@@ -195,3 +195,18 @@ async def test_a_listener_that_breaks_ends_serving() -> None:
                     # As another process might that shares it.
                     server.socket.shutdown(socket.SHUT_RDWR)
             nursery.cancel_scope.cancel()
+
+
+async def test_the_default_timeout_holds_for_connections() -> None:
+    class DefaultHandler(UpperThreadHandler):
+        def handle(self) -> None:
+            self.wfile.write(repr(self.request.gettimeout()).encode())
+
+    async with driving(JournalServer(DefaultHandler)) as server:
+        socket.setdefaulttimeout(STUCK)
+        try:
+            reply = await in_thread(ask, server)
+        finally:
+            socket.setdefaulttimeout(None)
+
+    assert float(reply) == STUCK
