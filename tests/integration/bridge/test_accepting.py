@@ -195,3 +195,61 @@ async def test_a_listener_that_breaks_ends_serving() -> None:
                     # As another process might that shares it.
                     server.socket.shutdown(socket.SHUT_RDWR)
             nursery.cancel_scope.cancel()
+
+
+async def test_the_default_timeout_holds_for_connections() -> None:
+    class DefaultHandler(UpperThreadHandler):
+        def handle(self) -> None:
+            self.wfile.write(repr(self.request.gettimeout()).encode())
+
+    async with driving(JournalServer(DefaultHandler)) as server:
+        socket.setdefaulttimeout(STUCK)
+        try:
+            reply = await in_thread(ask, server)
+        finally:
+            socket.setdefaulttimeout(None)
+
+    assert float(reply) == STUCK
+
+
+class SlowServer(JournalServer):
+    """Takes its time to accept."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.gate = threading.Event()
+        super().__init__()
+
+    def get_request(self) -> tuple[socket.socket, Address]:
+        self.begun.set()
+        self.gate.wait(STUCK)
+        return super().get_request()
+
+
+async def test_a_get_request_that_returns_after_a_cancellation_is_in_vain() -> None:
+    server = SlowServer()
+    with trio.fail_after(STUCK):
+        with connect_blocking(server) as client:
+            async with trio.open_nursery() as opener:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(serve_socketserver, server)
+                    await in_thread(server.begun.wait)
+                    nursery.cancel_scope.cancel()
+                    opener.start_soon(in_thread, server.gate.set)
+            assert client.recv(1) == b""
+
+    assert server.hooks() == []
+
+
+async def test_a_get_request_that_finds_its_socket_closed_ends_serving() -> None:
+    server = SlowServer()
+    with trio.fail_after(STUCK):
+        with connect_blocking(server) as client:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(serve_socketserver, server)
+                await in_thread(server.begun.wait)
+                stand_in = server.socket
+                server.server_close()
+                await eventually(lambda: server.socket is not stand_in)
+                server.gate.set()
+            assert client.recv(1) == b""

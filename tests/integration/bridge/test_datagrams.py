@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import socketserver
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ from kit.driving import driving, in_thread
 from kit.journal_server import (
     Address,
 )
-from kit.serving import LOOPBACK, STUCK
+from kit.serving import LOOPBACK, STUCK, eventually
 from kit.threads import UpperThreadDatagramHandler, UpperThreadHandler
+from trioserver import ListenerBrokenError, serve_socketserver
 
 
 class SwitchingHandler(socketserver.BaseRequestHandler):
@@ -90,6 +93,49 @@ async def test_datagrams_are_handled_in_the_order_of_their_arrival() -> None:
             await all_seen.wait()
 
     assert seen == [b"%d" % number for number in range(50)]
+
+
+class NotingErrorsServer(socketserver.UDPServer):
+    """Keeps what it should report."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException | None] = []
+        super().__init__(LOOPBACK, UpperThreadDatagramHandler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        self.errors.append(sys.exception())
+
+
+async def test_without_threads_a_datagram_is_an_error_and_the_next_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def no_threads(*args: object, **kwargs: object) -> None:
+        await trio.lowlevel.checkpoint()
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    async with driving(NotingErrorsServer()) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(trio.to_thread, "run_sync", no_threads)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.sendto(b"hello", server.server_address)
+            await eventually(lambda: server.errors)
+        assert await in_thread(ask_datagram, server) == b"HELLO"
+
+    assert [str(error) for error in server.errors] == ["can't start new thread"]
+
+
+async def test_a_datagram_socket_that_breaks_ends_serving(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*args: object) -> None:
+        raise OSError(errno.EBADF, "gone")
+
+    server = NotingErrorsServer()
+    monkeypatch.setattr(socket.socket, "recvfrom", fail)
+
+    with pytest.raises(ListenerBrokenError):
+        await serve_socketserver(server)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import http.server
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import trio
 import trustme
 
 from kit.driving import connect_blocking, driving, in_thread
+from kit.journal_server import read_all
 from kit.serving import LOOPBACK, STUCK
 from trioserver import serve_socketserver
 
@@ -264,8 +266,5 @@ async def test_what_is_no_tls_is_refused(
 
 
 def _read_to_end(sock: socket.socket) -> None:
-    try:
-        while sock.recv(1000):
-            pass
-    except ConnectionResetError:
-        pass  # it has not read all of the nonsense
+    with suppress(ConnectionResetError):  # it has not read all of the nonsense
+        read_all(sock)

@@ -12,6 +12,7 @@ import trioserver
 from kit.driving import driving
 from kit.serving import LOOPBACK, UpperHandler
 from trioserver import serve_socketserver
+from trioserver._bridge.checking import is_listening
 
 
 class Handler(socketserver.BaseRequestHandler):
@@ -21,8 +22,7 @@ class Handler(socketserver.BaseRequestHandler):
 class OwnLoopServer(socketserver.TCPServer):
     """Has a loop that Trio would not run."""
 
-    def serve_forever(self, poll_interval: float = 0.5) -> None:
-        raise NotImplementedError
+    def serve_forever(self, poll_interval: float = 0.5) -> None: ...
 
 
 class UnreadableLoopServer(socketserver.TCPServer):
@@ -34,8 +34,7 @@ class UnreadableLoopServer(socketserver.TCPServer):
 class OwnStepServer(socketserver.TCPServer):
     """Limits its requests in a way of its own."""
 
-    def _handle_request_noblock(self) -> None:
-        raise NotImplementedError
+    def _handle_request_noblock(self) -> None: ...
 
 
 class HalfMadeServer(socketserver.TCPServer):
@@ -48,8 +47,7 @@ class HalfMadeServer(socketserver.TCPServer):
 class SynchronousHandlerInName(socketserver.BaseRequestHandler):
     """Has the right base, and the wrong method."""
 
-    async def handle(self) -> None:  # type: ignore[override]  # the mistake
-        raise NotImplementedError
+    async def handle(self) -> None: ...  # type: ignore[override]  # the mistake
 
 
 WRONG_KINDS = {
@@ -144,3 +142,10 @@ async def test_a_wrong_setting_is_refused(
             await serve_socketserver(server, **{argument: value})  # type: ignore[arg-type]  # the mistake
 
         assert server.socket.fileno() != -1
+
+
+def test_a_closed_socket_does_not_listen() -> None:
+    with socket.socket() as sock:
+        pass
+
+    assert not is_listening(sock)
