@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -296,17 +296,44 @@ async def test_a_stream_that_is_closed_or_missing_is_no_error(
 
 
 async def test_a_finalizer_of_the_parents_garbage_does_not_run_in_a_child(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Garbage:
+        def __init__(self) -> None:
+            self.itself = self  # a cycle, which only the collector finds
+
         def __del__(self) -> None:
             with (tmp_path / "journal").open("a") as file:
                 file.write(f"{os.getpid()}\n")
 
-    garbage = Garbage()
-    garbage.itself = garbage  # type: ignore[attr-defined]  # a cycle
-    del garbage
+    def fork(fork: Callable[[], int] = os.fork) -> int:
+        Garbage()
+        pid = fork()
+        if not pid:
+            # As functions given to os.register_at_fork() might.
+            collect_by_need()
+        return pid
+
+    monkeypatch.setattr(os, "fork", fork)
     await told_by_child(gc.collect)
 
     gc.collect()
     assert (tmp_path / "journal").read_text() == f"{os.getpid()}\n"
+
+
+def collect_by_need() -> None:
+    """Make the collector run, if it does that by itself."""
+    assert [[] for _ in range(10 * gc.get_threshold()[0])]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+async def test_collecting_goes_on_in_both_processes_as_it_was(
+    collects: bool,
+) -> None:
+    if not collects:
+        gc.disable()
+    try:
+        child = await told_by_child(gc.isenabled)
+        assert (child, gc.isenabled()) == (collects, collects)
+    finally:
+        gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -64,7 +65,7 @@ class ChildProcess:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            self.pid = _fork() or body()
+            self.pid = _fork_without_garbage() or body()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._watch = watch_exit(self.pid)
@@ -126,6 +127,23 @@ class ChildProcess:
             was_killed = found.si_code != os.CLD_EXITED
             code = -found.si_status if was_killed else found.si_status
             self.status = ExitStatus(code, self._sent)
+
+
+def _fork_without_garbage() -> int:
+    """Fork; what is garbage by now is the parent's alone: no finalizer runs twice.
+
+    Collecting must not begin in the child before its garbage is set aside.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        pid = _fork()
+        if not pid:
+            gc.freeze()
+        return pid
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _fork() -> int:

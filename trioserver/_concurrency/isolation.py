@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import operator
 import signal
 from collections.abc import Set as AbstractSet
@@ -26,14 +25,12 @@ _TRIO_DESCRIPTORS: Final = (
 
 
 def isolate(keep: AbstractSet[int]) -> None:
-    """Leave the parent's signals, garbage, sockets and Trio run alone.
+    """Leave the parent's signals, sockets and Trio run alone.
 
     Args:
         keep: The descriptors that the child's own request needs.
     """
     _reset_signals()
-    # What is garbage already is the parent's: a finalizer must not run twice.
-    gc.freeze()
     close_inherited(keep)
     _close_trio_descriptors()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
