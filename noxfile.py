@@ -73,6 +73,15 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
+@nox.session(python=NEWEST, default=False)
+def proof(session: nox.Session) -> None:
+    """Cancel, stop and interrupt servers at every moment, not at a sample of them."""
+    session.install(".", *_groups("tests"))
+    session.env["PYTHONSAFEPATH"] = "1"
+    session.env["TRIOSERVER_TEST_EVERY_MOMENT"] = "1"
+    session.run("pytest", "-k", "leaves_nothing_behind or interrupt_at_any_line")
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the docs and run every example in them."""

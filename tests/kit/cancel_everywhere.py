@@ -4,7 +4,7 @@ The fate of a task can only change between two of its steps. Trio shows both edg
 a step to an instrument: before it, what the task waited for has happened, and a
 cancellation strikes at its *next* checkpoint; after it, the task has just parked, and
 a cancellation aborts *that* wait. So: number those events for the server's tasks,
-run the scenario once for each number, and act at that event, until a run ends first.
+run the scenario once for each number, and act at that event; or for a sample of them.
 
 python-trio/trio #77 has asked for such a tool since 2017.
 """
@@ -15,16 +15,16 @@ import signal
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import attrs
 import pytest
 import trio
 
 from kit.leaks import Snapshot
+from kit.moments import moments
+from kit.serving import STUCK
 from trioserver import BaseServer
-
-# Seconds after which a run hangs; one takes some milliseconds.
-HANG = 5
 
 
 @attrs.define(eq=False)
@@ -86,33 +86,48 @@ ACTIONS = (cancel, stop, interrupt)
 Scenario = Callable[[Injector], Awaitable[None]]
 
 
+@attrs.frozen
+class Findings:
+    """What came of ending a server at many moments."""
+
+    events: int
+    """How many events a run has that is left alone."""
+    problems: list[str]
+    """What was wrong, in words."""
+
+
 def end_everywhere(
     scenario: Scenario,
     act: Callable[[Injector], None],
     *,
+    every: bool = False,
+    hang: float = STUCK,
     seed: int = 0,
     left_over: Callable[[], list[str]] = list,
-) -> tuple[int, list[str]]:
-    """Run *scenario* once for each event, and end the server at that event.
+) -> Findings:
+    """Run *scenario* again and again, and end the server at another event each time.
 
     Args:
         scenario: Serves, and is told what ends it.
         act: Ends it.
+        every: Whether to end it at every event, and not at a sample of them only.
+        hang: Seconds after which a run hangs; one takes some milliseconds.
         seed: Decides the order in which tasks run.
         left_over: Returns what else a run has left behind, in words.
-
-    Returns:
-        The number of runs, and what was wrong, in words.
     """
     problems: list[str] = []
-    at_event = 0
-    while True:
-        at_event += 1
+
+    def run(at_event: int) -> Injector:
         injector = Injector(act, at_event)
-        problems += _run_once(scenario, injector, seed)
-        problems += left_over()
-        if not injector.fired:
-            return at_event, problems
+        problems.extend(_run_once(partial(_bounded, scenario, hang), injector, seed))
+        problems.extend(left_over())
+        return injector
+
+    events = run(0).events
+    for at_event in moments(events, every=every):
+        if not run(at_event).fired:
+            break
+    return Findings(events, problems)
 
 
 def _run_once(scenario: Scenario, injector: Injector, seed: int) -> list[str]:
@@ -131,14 +146,14 @@ def _run_once(scenario: Scenario, injector: Injector, seed: int) -> list[str]:
     return [f"{where}: {problem}" for problem in found]
 
 
-async def _bounded(scenario: Scenario, injector: Injector) -> None:
-    with trio.fail_after(HANG):
+async def _bounded(scenario: Scenario, hang: float, injector: Injector) -> None:
+    with trio.fail_after(hang):
         await scenario(injector)
 
 
 def _run_uninterrupted(scenario: Scenario, injector: Injector) -> None:
     try:
-        trio.run(_bounded, scenario, injector, instruments=[injector])
+        trio.run(scenario, injector, instruments=[injector])
     except* KeyboardInterrupt:
         pass  # our own
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
+import stat
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,7 @@ from trioserver._cli.errors import StartError
 from trioserver._cli.inet_address import InetAddress
 from trioserver._cli.listening import bind_all, explain
 from trioserver._cli.unix_address import UnixAddress
-from trioserver._cli.upper import UpperHandler
+from trioserver._cli.upper import UpperDatagramHandler, UpperHandler
 from trioserver._servers.base import HandlerFactory
 
 
@@ -110,3 +112,19 @@ def test_serves_sessions_to_a_handler_of_sessions(
         )
 
     assert type(bound.server).__bases__ == (server_class,)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "handler"),
+    [("unix", UpperHandler), ("unixgram", UpperDatagramHandler)],
+)
+@pytest.mark.parametrize("mode", [None, 0o660])
+def test_gives_a_socket_the_mode_that_its_address_asks_for(
+    scheme: str, handler: HandlerFactory, mode: int | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.sock"
+    address = UnixAddress(scheme, str(path), mode)
+    with ExitStack() as closing:
+        bind_all([address], lambda _: handler, drain_timeout=1, closing=closing)
+
+        assert stat.S_IMODE(path.stat().st_mode) == (mode or 0o600)

@@ -1,0 +1,31 @@
+"""Which of all moments a test tries: a sample of them, or every one.
+
+To try all takes a minute for some tests, and all of them together more than everybody
+should wait for who changes a line. So the ordinary suite takes a sample, evenly spread
+and always the same; ``nox -s proof`` takes them all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable
+from typing import Final
+
+# Set for all that a run of the tests starts.
+EVERY_MOMENT: Final = "TRIOSERVER_TEST_EVERY_MOMENT"
+
+SAMPLE: Final = 16
+
+
+def moments(total: int, *, every: bool = False) -> Iterable[int]:
+    """Return the numbers of the moments to try, from 1, of *total* at the last count.
+
+    If *every* one is to be tried, here or in all tests, there is no end, since the next
+    run may have more: stop when a moment does not come any more.
+    """
+    if every or EVERY_MOMENT in os.environ:
+        return itertools.count(1)
+    if total <= SAMPLE:
+        return range(1, total + 1)
+    return (1 + moment * (total - 1) // (SAMPLE - 1) for moment in range(SAMPLE))
