@@ -47,13 +47,6 @@ class QuietServer(TCPServer):
         await trio.lowlevel.checkpoint()
 
 
-class QuietUnixServer(UnixStreamServer):
-    """The same on a Unix socket."""
-
-    async def handle_error(self, request: object, client_address: object) -> None:
-        await trio.lowlevel.checkpoint()
-
-
 class BusyServer(QuietServer):
     """Has something to do beside."""
 
@@ -160,9 +153,9 @@ CASES = {
     "async with": Case(serve=serve_in_block, server=BusyServer),
     "a nursery elsewhere": Case(serve=serve_elsewhere),
     "handle_request": Case(serve=serve_singly, clients=(echo, reset)),
-    "a Unix socket": Case(server=QuietUnixServer, address="x.sock"),
+    "a Unix socket": Case(server=UnixStreamServer, address="x.sock"),
     "a Unix socket with a queue": Case(
-        server=QuietUnixServer,
+        server=UnixStreamServer,
         address="x.sock",
         limit=1,
         clients=(echo, echo, half_close),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import sys
 import threading
@@ -19,6 +20,7 @@ from kit.serving import (
 )
 from kit.threads import UpperThreadHandler, handling, reply_of, threading_server
 from trioserver import (
+    BaseServer,
     TCPServer,
     ThreadingMixIn,
     ThreadingTCPServer,
@@ -337,3 +339,30 @@ async def test_an_error_of_a_foreign_thread_is_its_own() -> None:
     assert await reply_of(server) == b""
     await trio.to_thread.run_sync(server.thread.join)
     assert len(raised) == 1
+
+
+class LineServer(ThreadingMixIn, BaseServer):
+    """Has one line to serve, already open, and neither listens nor connects."""
+
+    def __init__(self, line: socket.socket) -> None:
+        super().__init__("a line", UpperThreadHandler)
+        self.lines = [line]
+
+    async def get_request(self) -> tuple[socket.socket, str]:
+        while not self.lines:
+            await trio.sleep_forever()
+        return self.lines.pop(), "who is at the other end"
+
+    def close_request(self, request: socket.socket) -> None:  # type: ignore[override]  # in a thread
+        request.close()
+
+
+async def test_requests_may_come_from_anywhere() -> None:
+    line, peer = socket.socketpair()
+    with peer:
+        peer.sendall(b"hello\n")
+        peer.shutdown(socket.SHUT_WR)
+        async with serving(LineServer(line)):
+            client = trio.SocketStream(trio.socket.from_stdlib_socket(peer.dup()))
+            assert await receive_all(client) == b"HELLO\n"
+            await client.aclose()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from kit.serving import STUCK, UpperHandler, ask, connect, receive_all, serving
+from kit.serving import UpperHandler, ask, connect, receive_all, serving
 from kit.unix_sockets import OTHER_UID, names_in, run_program
 from trioserver import (
     BaseRequestHandler,
@@ -216,25 +216,3 @@ async def test_a_client_that_sends_too_many_files_is_one_line_in_the_log(
     (record,) = caplog.records
     assert record.levelname == "INFO"
     assert "more descriptors have come than could be received" in record.message
-
-
-@pytest.mark.slow
-async def test_the_package_works_where_there_are_no_unix_sockets() -> None:
-    with trio.fail_after(STUCK):
-        done = await trio.run_process(
-            [sys.executable, "-c", WITHOUT_UNIX_SOCKETS],
-            capture_stdout=True,
-        )
-
-    assert done.stdout == b"False False\n"
-
-
-# Trio itself names every family that it finds, so it comes first.
-WITHOUT_UNIX_SOCKETS = """
-import socket, trio
-del socket.AF_UNIX
-import trioserver
-import trioserver._cli.main
-print("UnixStreamServer" in trioserver.__all__, hasattr(trioserver, "UnixStreamServer"))
-trioserver.TCPServer(("localhost", 0), trioserver.StreamRequestHandler).socket.close()
-"""

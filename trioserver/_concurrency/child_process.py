@@ -65,7 +65,7 @@ class ChildProcess:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            self.pid = _fork_without_garbage() or body()
+            self.pid = _fork_into(body)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._watch = watch_exit(self.pid)
@@ -129,21 +129,26 @@ class ChildProcess:
             self.status = ExitStatus(code, self._sent)
 
 
-def _fork_without_garbage() -> int:
-    """Fork; what is garbage by now is the parent's alone: no finalizer runs twice.
+def _fork_into(body: Callable[[], NoReturn]) -> int:
+    """Fork, and run *body* in the child.
 
-    Collecting must not begin in the child before its garbage is set aside.
+    Nothing may be collected in the child before its garbage is set aside.
     """
     collects = gc.isenabled()
     gc.disable()
     try:
-        pid = _fork()
-        if not pid:
-            gc.freeze()
-        return pid
+        return _fork() or _begin(body, collects)
     finally:
         if collects:
             gc.enable()
+
+
+def _begin(body: Callable[[], NoReturn], collects: bool) -> NoReturn:
+    """Run *body*. What is garbage by now is the parent's: no finalizer runs twice."""
+    gc.freeze()
+    if collects:
+        gc.enable()
+    body()
 
 
 def _fork() -> int:
