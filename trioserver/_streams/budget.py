@@ -19,11 +19,20 @@ class Budget:
     def __init__(self) -> None:
         self._left = OPERATIONS
 
-    async def spend(self) -> None:
-        """Pay for one operation: always a cancellation point, sometimes a yield."""
+    async def spend(self) -> bool:
+        """Pay for one operation: always a cancellation point, sometimes a yield.
+
+        Returns:
+            Whether other tasks have run meanwhile.
+        """
         self._left -= 1
         if self._left > 0:
             await trio.lowlevel.checkpoint_if_cancelled()
-        else:
-            self._left = OPERATIONS
-            await trio.lowlevel.checkpoint()
+            return False
+        self._left = OPERATIONS
+        await trio.lowlevel.checkpoint()
+        return True
+
+    def renew(self) -> None:
+        """Begin anew after a wait, in which others have run."""
+        self._left = OPERATIONS

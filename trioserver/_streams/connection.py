@@ -98,22 +98,33 @@ class Connection(trio.abc.HalfCloseableStream):
 
     async def receive(self, max_bytes: int) -> bytes:
         """Receive as `receive_some` does, a checkpoint only if it has to wait."""
+        data = self.receive_nowait(max_bytes)
+        return await self.wait_and_receive(max_bytes) if data is None else data
+
+    async def wait_and_receive(self, max_bytes: int) -> bytes:
+        """Receive as `receive_some` does, but wait first."""
+        while True:
+            await self._wait_readable()
+            data = self.receive_nowait(max_bytes)
+            if data is not None:
+                return data
+
+    def receive_nowait(self, max_bytes: int) -> bytes | None:
+        """Receive as `receive` does, or return None if it would have to wait."""
         if self._busy_receiving:
             self._check_can_receive()
         ready = self._ready
-        while True:
-            if ready.is_readable:
-                try:
-                    data = self.socket.recv(max_bytes)
-                except BlockingIOError:
-                    pass
-                except OSError as error:
-                    raise _stream_error(error) from error
-                else:
-                    if 0 < len(data) < max_bytes:
-                        ready.note_drained()
-                    return data
-            await self._wait_readable()
+        if not ready.is_readable:
+            return None
+        try:
+            data = self.socket.recv(max_bytes)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise _stream_error(error) from error
+        if 0 < len(data) < max_bytes:
+            ready.note_drained()
+        return data
 
     async def _wait_readable(self) -> None:
         self._busy_receiving = True
@@ -163,15 +174,20 @@ class Connection(trio.abc.HalfCloseableStream):
         Cancellation:
             Nothing was sent.
         """
+        while (sent := self.send_nowait(data)) is None:
+            await self._wait_writable()
+        return sent
+
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> int | None:
+        """Send as `send_some` does, or return None if it would have to wait."""
         if self._busy_sending or self._eof_sent:
             self._check_can_send()
-        while True:
-            try:
-                return self.socket.send(data)
-            except BlockingIOError:
-                await self._wait_writable()
-            except OSError as error:
-                raise _stream_error(error) from error
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise _stream_error(error) from error
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until `send_all` might not block."""

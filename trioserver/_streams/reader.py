@@ -38,8 +38,9 @@ class BufferedReader:
         "_closed",
         "_eof",
         "_receive_bytes",
+        "_receive_nowait",
         "_receiving",
-        "_source",
+        "_wait_and_receive",
         "_timeout",
         "max_line_bytes",
         "max_read_bytes",
@@ -67,7 +68,7 @@ class BufferedReader:
             max_read_bytes: The most that ``read()`` to the end returns.
             budget: Shared with the writer, so that both together yield in time.
         """
-        self._source = _source_of(stream)
+        self._receive_nowait, self._wait_and_receive = _sources_of(stream)
         self._receive_bytes = RECEIVE_BYTES if buffer_size < 0 else buffer_size
         self._timeout = timeout
         self.max_line_bytes: float = max_line_bytes
@@ -89,7 +90,7 @@ class BufferedReader:
             LimitOverrunError: If *size* is negative and there are more than
                 ``max_read_bytes`` bytes.
         """
-        await self._begin()
+        self._check_can_read()
         if size is None or size < 0:
             await self._fill_to_eof()
             return self._take(len(self._buffer))
@@ -98,10 +99,9 @@ class BufferedReader:
 
     async def read1(self, size: int = -1) -> bytes:
         """Read what is there, waiting at most once; at most *size* bytes, or 64 KiB."""
-        await self._begin()
+        self._check_can_read()
         size = RECEIVE_BYTES if size < 0 else size
-        if size and not self._buffer and not self._eof:
-            await self._receive(size)
+        await self._fill(min(size, 1), wanted=size)
         return self._take(size)
 
     async def readline(self, limit: float | None = -1) -> bytes:
@@ -114,7 +114,7 @@ class BufferedReader:
         Raises:
             LimitOverrunError: If no *limit* is given and the line is too long.
         """
-        await self._begin()
+        self._check_can_read()
         if limit is not None and limit >= 0:
             end = await self._find(b"\n", limit, enough=limit)
             return self._take(
@@ -147,7 +147,7 @@ class BufferedReader:
         if not separator:
             message = "the separator must have at least one byte"
             raise ValueError(message)
-        await self._begin()
+        self._check_can_read()
         remedy = "give a higher limit"
         if limit is None or limit < 0:
             limit, remedy = self.max_line_bytes, "raise max_line_bytes"
@@ -173,7 +173,7 @@ class BufferedReader:
         if n < 0:
             message = f"cannot read {n} bytes: the number must be 0 or more"
             raise ValueError(message)
-        await self._begin()
+        self._check_can_read()
         await self._fill(n)
         if len(self._buffer) < n:
             partial = self._take(len(self._buffer))
@@ -207,36 +207,59 @@ class BufferedReader:
     # The buffer: only _receive() adds to it, only _take() removes from it, so that
     # whatever ends a read in between loses nothing.
 
-    async def _begin(self) -> None:
+    # An operation pays once for each time that it receives, and once if it need not.
+
+    def _check_can_read(self) -> None:
         if self._closed:
             message = "this reader was closed"
             raise trio.ClosedResourceError(message)
-        await self._budget.spend()
-        # Not before: another task may have begun to read meanwhile.
         if self._receiving:
             message = "another task is reading from this stream"
             raise trio.BusyResourceError(message)
+
+    async def _pay(self) -> bool:
+        """Pay for not receiving. Return whether others have run, and may have read."""
+        others_have_run = await self._budget.spend()
+        if others_have_run:
+            self._check_can_read()
+        return others_have_run
 
     async def _receive(self, wanted: int) -> None:
         """Receive once, and add it to the buffer or note the end of the stream."""
         size = self._receive_bytes or min(wanted, RECEIVE_BYTES)
         self._receiving = True
         try:
-            # A fast peer could otherwise keep one long read going for ever.
-            await self._budget.spend()
-            with operation_timeout(self._timeout, "receiving"):
-                data = await self._source(size)
+            data = self._receive_nowait(size)
+            if data is None:
+                self._note(await self._receive_later(size))
+                self._budget.renew()
+            else:
+                self._note(data)
+                # A fast peer could otherwise keep one long read going for ever.
+                await self._budget.spend()
         finally:
             self._receiving = False
+
+    async def _receive_later(self, size: int) -> bytes | bytearray:
+        if self._timeout is None:
+            return await self._wait_and_receive(size)
+        with operation_timeout(self._timeout, "receiving"):
+            return await self._wait_and_receive(size)
+
+    def _note(self, data: bytes | bytearray) -> None:
         self._buffer += data
         self._eof = not data
 
-    async def _fill(self, size: int) -> None:
+    async def _fill(self, size: int, wanted: int = 0) -> None:
         """Receive until *size* bytes are there, or the stream has ended."""
+        if len(self._buffer) >= size or self._eof:
+            await self._pay()
         while len(self._buffer) < size and not self._eof:
-            await self._receive(size - len(self._buffer))
+            await self._receive((wanted or size) - len(self._buffer))
 
     async def _fill_to_eof(self) -> None:
+        if self._eof or len(self._buffer) > self.max_read_bytes:
+            await self._pay()
         while len(self._buffer) <= self.max_read_bytes:
             if self._eof:
                 return
@@ -257,15 +280,19 @@ class BufferedReader:
             bytes were split on their way.
         """
         searched = 0
+        has_paid = False
         while True:
-            stop = int(min(limit, len(self._buffer)))
+            there = len(self._buffer)
+            stop = there if there < limit else int(limit)
             index = self._buffer.find(separator, searched, stop)
-            if index >= 0:
-                return index + len(separator)
-            if self._eof or len(self._buffer) >= enough:
-                return None
-            searched = max(0, stop - len(separator) + 1)
-            await self._receive(1)
+            if index >= 0 or self._eof or there >= enough:
+                if has_paid or not await self._pay():
+                    return index + len(separator) if index >= 0 else None
+                searched = 0
+            else:
+                searched = max(0, stop - len(separator) + 1)
+                await self._receive(1)
+            has_paid = True
 
     def _take(self, size: int) -> bytes:
         """Remove the first *size* bytes from the buffer."""
@@ -278,9 +305,16 @@ class BufferedReader:
         raise LimitOverrunError(what, int(limit), len(self._buffer))
 
 
-_Source = Callable[[int], Awaitable[bytes | bytearray]]
+_Receive = Callable[[int], bytes | None]
+_ReceiveLater = Callable[[int], Awaitable[bytes | bytearray]]
 
 
-def _source_of(stream: trio.abc.ReceiveStream) -> _Source:
-    """Return how to receive: without a checkpoint of its own where possible."""
-    return stream.receive if isinstance(stream, Connection) else stream.receive_some
+def _sources_of(stream: trio.abc.ReceiveStream) -> tuple[_Receive, _ReceiveLater]:
+    """Return how to receive at once, if that is possible, and how to wait for it."""
+    if isinstance(stream, Connection):
+        return stream.receive_nowait, stream.wait_and_receive
+    return _receive_nothing, stream.receive_some
+
+
+def _receive_nothing(_size: int) -> None:
+    """Be the way to receive at once from a stream that always waits."""

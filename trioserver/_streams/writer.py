@@ -82,14 +82,24 @@ class BufferedWriter:
             RequestTimeoutError: If the peer did not take it within the time-out.
             trio.BusyResourceError: If another task is writing.
         """
-        with memoryview(data) as whole, whole.cast("B") as view:
-            await self._begin()
-            if self._buffer or len(view) < self._buffer_bytes:
-                self._buffer += view
+        await self._begin()
+        if type(data) is bytes and not self._buffer and not self._buffer_bytes:
+            # Most of all writes: what is a bytes object leaves at once and whole.
+            sent = self._sink.send_nowait(data) if data else 0
+            if sent == len(data):
+                return sent
+            return await self._write(data, sent or 0)
+        return await self._write(data, 0)
+
+    async def _write(self, data: bytes | bytearray | memoryview, sent: int) -> int:
+        """Write *data*, of which the first bytes were *sent*."""
+        with memoryview(data) as whole, whole.cast("B") as view, view[sent:] as rest:
+            if self._buffer or len(rest) < self._buffer_bytes:
+                self._buffer += rest
                 if len(self._buffer) >= self._buffer_bytes:
                     await self._send(_NOTHING)
             else:
-                await self._send(view)
+                await self._send(rest)
             return len(view)
 
     async def writelines(self, lines: Iterable[bytes]) -> None:
@@ -139,11 +149,15 @@ class BufferedWriter:
     # Sending
 
     async def _begin(self) -> None:
+        self._check_can_write()
+        if await self._budget.spend():
+            # Another task may have begun to write meanwhile.
+            self._check_can_write()
+
+    def _check_can_write(self) -> None:
         if self._closed:
             message = "this writer was closed"
             raise trio.ClosedResourceError(message)
-        await self._budget.spend()
-        # Not before: another task may have begun to write meanwhile.
         if self._sending or self._sink.is_sending:
             message = "another task is writing to this stream"
             raise trio.BusyResourceError(message)
@@ -190,6 +204,9 @@ class _AnySink:
 
     def __init__(self, stream: trio.abc.SendStream) -> None:
         self._stream = stream
+
+    def send_nowait(self, _data: bytes) -> None:
+        """Send nothing: all that it can do is wait."""
 
     async def send_some(self, data: bytearray | memoryview) -> int:
         """Send all of *data*. Return its length."""
