@@ -81,6 +81,7 @@ class StreamRequestHandler(BaseRequestHandler):
             timeout=self.timeout,
             cleanup_timeout=self._cleanup_timeout,
             budget=budget,
+            reader=self.rfile,
         )
 
     async def finish(self) -> None:

@@ -21,6 +21,7 @@ from trioserver._streams.descriptors import (
     receive_descriptors,
     send_descriptors,
 )
+from trioserver._streams.gathering import GatheredOutput
 from trioserver._streams.readiness import Readiness, TrioReadiness
 
 # What one receive asks for when nothing else is said. Trio asks for the same: the
@@ -40,7 +41,14 @@ class Connection(trio.abc.HalfCloseableStream):
     `send_some` are the same calls for those who checkpoint for themselves.
     """
 
-    __slots__ = ("_busy_receiving", "_busy_sending", "_eof_sent", "_ready", "socket")
+    __slots__ = (
+        "_busy_receiving",
+        "_busy_sending",
+        "_eof_sent",
+        "_gathered",
+        "_ready",
+        "socket",
+    )
 
     def __init__(
         self, sock: socket.socket, *, readiness: Readiness | None = None
@@ -58,6 +66,8 @@ class Connection(trio.abc.HalfCloseableStream):
         self._busy_receiving = False
         self._busy_sending = False
         self._eof_sent = False
+        # Most connections never have any.
+        self._gathered: GatheredOutput | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.socket!r}>"
@@ -103,6 +113,7 @@ class Connection(trio.abc.HalfCloseableStream):
 
     async def wait_and_receive(self, max_bytes: int) -> bytes:
         """Receive as `receive_some` does, but wait first."""
+        self._check_can_receive()
         while True:
             await self._wait_readable()
             data = self.receive_nowait(max_bytes)
@@ -183,11 +194,30 @@ class Connection(trio.abc.HalfCloseableStream):
         if self._busy_sending or self._eof_sent:
             self._check_can_send()
         try:
+            if self._gathered:
+                return self._gathered.send_with(data)
             return self.socket.send(data)
         except BlockingIOError:
             return None
         except OSError as error:
             raise _stream_error(error) from error
+
+    def send_soon(self, data: bytes) -> bool:
+        """Let *data* leave with what is sent next, or when this task waits.
+
+        Returns:
+            Whether it will. If not, it has to be sent.
+        """
+        if self._busy_sending or self._eof_sent:
+            self._check_can_send()
+        if self._gathered is None:
+            self._gathered = GatheredOutput(self.socket, self._ready)
+        return self._gathered.add(data)
+
+    async def flush(self) -> None:
+        """Send what `send_soon` has kept, a checkpoint only if it has to wait."""
+        while self._gathered and self.send_nowait(b"") is None:
+            await self._wait_writable()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until `send_all` might not block."""
@@ -204,6 +234,7 @@ class Connection(trio.abc.HalfCloseableStream):
             trio.BusyResourceError: If another task is sending.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
+        await self.flush()
         self.half_close()
         await trio.lowlevel.cancel_shielded_checkpoint()
 
@@ -212,6 +243,8 @@ class Connection(trio.abc.HalfCloseableStream):
         if self._eof_sent and not self.is_closed:
             return
         self._check_can_send()
+        if self._gathered:
+            self._gathered.send()
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -291,6 +324,7 @@ class Connection(trio.abc.HalfCloseableStream):
 
     async def _send_first(self, data: memoryview, descriptors: list[int]) -> int:
         self._check_can_send()
+        await self.flush()
         while True:
             try:
                 return send_descriptors(self.socket, data, descriptors)
@@ -360,6 +394,8 @@ class Connection(trio.abc.HalfCloseableStream):
         """Close the connection as `aclose` does, without a checkpoint."""
         if self.is_closed:
             return
+        if self._gathered:
+            self._gathered.send()
         self._ready.close()
         try:
             self.socket.close()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import select
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, final
 
@@ -68,10 +68,13 @@ class EdgePoller:
     wait as Trio does, one by one: nobody has to know whether it runs.
     """
 
-    __slots__ = ("__weakref__", "_epoll", "_registered")
+    __slots__ = ("__weakref__", "_caller", "_calls", "_epoll", "_registered")
 
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
+        self._calls: list[Callable[[], None]] = []
+        # Who makes these calls, while it waits for one.
+        self._caller: trio.lowlevel.Task | None = None
         self._registered: dict[int, EdgeReadiness] = {}
 
     @asynccontextmanager
@@ -92,15 +95,18 @@ class EdgePoller:
             try:
                 async with trio.open_nursery() as nursery:
                     # A cancelled request cleans up, and has to wait for that, too.
-                    scope = trio.CancelScope(shield=True)
-                    nursery.start_soon(self._wake_forever, epoll, scope)
+                    scopes = [trio.CancelScope(shield=True) for _ in range(2)]
+                    nursery.start_soon(self._wake_forever, epoll, scopes[0])
+                    nursery.start_soon(self._call_forever, scopes[1])
                     try:
                         yield
                     finally:
-                        scope.cancel()
+                        for scope in scopes:
+                            scope.cancel()
             finally:
                 self._release_all()
                 self._epoll = None
+                self._make_calls()
                 trio.lowlevel.notify_closing(epoll)
 
     @trio.lowlevel.enable_ki_protection
@@ -111,10 +117,28 @@ class EdgePoller:
                 self._wake(epoll.poll(0, _MAX_EVENTS))
 
     def _wake(self, ready: list[tuple[int, int]]) -> None:
+        registered = self._registered
         for descriptor, events in ready:
-            readiness = self._registered.get(descriptor)
+            readiness = registered.get(descriptor)
             if readiness is not None:
                 readiness.note(events)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _call_forever(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while True:
+                self._make_calls()
+                self._caller = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._stop_calling)
+
+    def _make_calls(self) -> None:
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def _stop_calling(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._caller = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _release_all(self) -> None:
         """Let everybody wait in some other way."""
@@ -130,6 +154,7 @@ class EdgePoller:
         if self._epoll is not None:
             self._epoll.close()
             self._epoll = None
+        self._caller = None
         for readiness in self._registered.values():
             readiness.forget()
 
@@ -146,6 +171,16 @@ class EdgePoller:
             log(logging.DEBUG, f"Waiting without the epoll: {describe(error)}")
             return False
         self._registered[descriptor] = readiness
+        return True
+
+    def call_soon(self, call: Callable[[], None]) -> bool:
+        """Call *call* when the running task waits. Return whether that is possible."""
+        if self._epoll is None:
+            return False
+        self._calls.append(call)
+        if self._caller is not None:
+            task, self._caller = self._caller, None
+            trio.lowlevel.reschedule(task)
         return True
 
     def watch_writing(self, descriptor: int, *, on: bool) -> None:
@@ -171,6 +206,7 @@ class EdgeReadiness:
     __slots__ = (
         "_descriptor",
         "_has_ended",
+        "_on_writable",
         "_poller",
         "_portable",
         "_portable_is_used",
@@ -196,6 +232,7 @@ class EdgeReadiness:
         self._tells_drained = sock.family in _INET_FAMILIES
         self._reader: trio.lowlevel.Task | None = None
         self._writer: trio.lowlevel.Task | None = None
+        self._on_writable: Callable[[], None] | None = None
 
     def note_drained(self) -> None:
         """Note that a read has got less than it asked for: there was no more.
@@ -209,7 +246,7 @@ class EdgeReadiness:
     async def wait_readable(self) -> None:
         """Wait until there is something to read, the end of the stream included."""
         self.is_readable = True  # after this, whatever ends the wait
-        if not self._is_registered():
+        if self._descriptor == _NOT_REGISTERED and not self._register():
             self._portable_is_used = True
             await self._portable.wait_readable()
             return
@@ -218,12 +255,13 @@ class EdgeReadiness:
             raise trio.BusyResourceError(message)
         self._reader = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(self._stop_reading)
-        self._check_open()
+        if self._descriptor == _NOT_REGISTERED:
+            self._check_open()
 
     @trio.lowlevel.enable_ki_protection
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""
-        if not self._is_registered():
+        if self._descriptor == _NOT_REGISTERED and not self._register():
             self._portable_is_used = True
             await self._portable.wait_writable()
             return
@@ -237,8 +275,19 @@ class EdgeReadiness:
         finally:
             # Closed by somebody else, its number may be another connection's by now.
             if _NOT_REGISTERED != self._descriptor == self._socket.fileno():
-                self._poller.watch_writing(self._descriptor, on=False)
+                on = self._on_writable is not None
+                self._poller.watch_writing(self._descriptor, on=on)
         self._check_open()
+
+    def call_soon(self, call: Callable[[], None]) -> bool:
+        """Call *call* when the running task waits. Return whether that is possible."""
+        return self._poller.call_soon(call)
+
+    def call_when_writable(self, call: Callable[[], None]) -> None:
+        """Call *call* once there is room to write, if that is possible."""
+        if self._descriptor != _NOT_REGISTERED or self._register():
+            self._on_writable = call
+            self._poller.watch_writing(self._descriptor, on=True)
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
@@ -253,6 +302,10 @@ class EdgeReadiness:
 
     def note(self, events: int) -> None:
         """Wake who waits for *events*."""
+        if events == _IN:  # nearly always
+            self.is_readable = True
+            self._wake_reader()
+            return
         if events & _ENDED:
             self._has_ended = True
         if events & _READABLE:
@@ -260,10 +313,12 @@ class EdgeReadiness:
             self._wake_reader()
         if events & _WRITABLE:
             self._wake_writer()
+            self._call_on_writable()
 
     def release(self) -> None:
         """Wake everybody: this is not registered any more."""
         self._descriptor = _NOT_REGISTERED
+        self._on_writable = None
         self.is_readable = True
         self._wake_reader()
         self._wake_writer()
@@ -276,12 +331,12 @@ class EdgeReadiness:
 
     # Inside
 
-    def _is_registered(self) -> bool:
-        if self._descriptor == _NOT_REGISTERED:
-            descriptor = self._socket.fileno()
-            if self._poller.register(descriptor, self):
-                self._descriptor = descriptor
-        return self._descriptor != _NOT_REGISTERED
+    def _register(self) -> bool:
+        descriptor = self._socket.fileno()
+        if not self._poller.register(descriptor, self):
+            return False
+        self._descriptor = descriptor
+        return True
 
     def _check_open(self) -> None:
         # close() came before the socket was closed, and this comes after.
@@ -293,6 +348,13 @@ class EdgeReadiness:
         if self._reader is not None:
             task, self._reader = self._reader, None
             trio.lowlevel.reschedule(task)
+
+    def _call_on_writable(self) -> None:
+        if self._on_writable is not None:
+            call, self._on_writable = self._on_writable, None
+            if self._writer is None:
+                self._poller.watch_writing(self._descriptor, on=False)
+            call()
 
     def _wake_writer(self) -> None:
         if self._writer is not None:

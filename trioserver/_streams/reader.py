@@ -40,8 +40,8 @@ class BufferedReader:
         "_receive_bytes",
         "_receive_nowait",
         "_receiving",
-        "_wait_and_receive",
         "_timeout",
+        "_wait_and_receive",
         "max_line_bytes",
         "max_read_bytes",
     )
@@ -76,7 +76,7 @@ class BufferedReader:
         self.max_read_bytes: float = max_read_bytes
         """The most that ``read()`` to the end returns."""
         self._budget = budget or Budget()
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._eof = False
         self._receiving = False
         self._closed = False
@@ -90,7 +90,8 @@ class BufferedReader:
             LimitOverrunError: If *size* is negative and there are more than
                 ``max_read_bytes`` bytes.
         """
-        self._check_can_read()
+        if self._closed or self._receiving:
+            self._check_can_read()
         if size is None or size < 0:
             await self._fill_to_eof()
             return self._take(len(self._buffer))
@@ -114,7 +115,8 @@ class BufferedReader:
         Raises:
             LimitOverrunError: If no *limit* is given and the line is too long.
         """
-        self._check_can_read()
+        if self._closed or self._receiving:
+            self._check_can_read()
         if limit is not None and limit >= 0:
             end = await self._find(b"\n", limit, enough=limit)
             return self._take(
@@ -193,6 +195,11 @@ class BufferedReader:
             raise StopAsyncIteration
         return line
 
+    @property
+    def holds_data(self) -> bool:
+        """Whether there is something to read that has come already."""
+        return bool(self._buffer)
+
     # Closing
 
     @property
@@ -231,7 +238,10 @@ class BufferedReader:
         try:
             data = self._receive_nowait(size)
             if data is None:
-                self._note(await self._receive_later(size))
+                if self._timeout is None:
+                    self._note(await self._wait_and_receive(size))
+                else:
+                    self._note(await self._receive_in_time(size))
                 self._budget.renew()
             else:
                 self._note(data)
@@ -240,15 +250,19 @@ class BufferedReader:
         finally:
             self._receiving = False
 
-    async def _receive_later(self, size: int) -> bytes | bytearray:
-        if self._timeout is None:
-            return await self._wait_and_receive(size)
+    async def _receive_in_time(self, size: int) -> bytes | bytearray:
         with operation_timeout(self._timeout, "receiving"):
             return await self._wait_and_receive(size)
 
     def _note(self, data: bytes | bytearray) -> None:
-        self._buffer += data
+        """Add *data* to the buffer, which takes it as it is while it is alone there."""
         self._eof = not data
+        if not self._buffer:
+            self._buffer = bytes(data)
+            return
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer)
+        self._buffer += data
 
     async def _fill(self, size: int, wanted: int = 0) -> None:
         """Receive until *size* bytes are there, or the stream has ended."""
@@ -296,6 +310,11 @@ class BufferedReader:
 
     def _take(self, size: int) -> bytes:
         """Remove the first *size* bytes from the buffer."""
+        if size >= len(self._buffer):
+            data, self._buffer = bytes(self._buffer), b""
+            return data
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer)
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
         return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -28,6 +29,13 @@ class Readiness(Protocol):
 
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""
+
+    def call_soon(self, call: Callable[[], None]) -> bool:
+        """Call *call* when the running task waits. Return whether that is possible."""
+        ...
+
+    def call_when_writable(self, call: Callable[[], None]) -> None:
+        """Call *call* once there is room to write, if that is possible."""
 
     def close(self) -> None:
         """Wake whoever waits, with `trio.ClosedResourceError`.
@@ -58,6 +66,16 @@ class TrioReadiness:
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""
         await trio.lowlevel.wait_writable(self._socket)
+
+    def call_soon(
+        self,
+        call: Callable[[], None],  # noqa: ARG002  # as an EdgeReadiness takes it
+    ) -> bool:
+        """Return False: nobody is there to call it."""
+        return False
+
+    def call_when_writable(self, call: Callable[[], None]) -> None:
+        """Do nothing, since `call_soon` never calls what would ask for this."""
 
     def close(self) -> None:
         """Wake whoever waits, with `trio.ClosedResourceError`."""

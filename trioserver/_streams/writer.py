@@ -10,6 +10,7 @@ import trio
 from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope, time_left
 from trioserver._streams.budget import Budget
 from trioserver._streams.connection import Connection
+from trioserver._streams.reader import BufferedReader
 from trioserver._streams.timeouts import operation_timeout
 
 _NOTHING: Final = memoryview(b"")
@@ -38,6 +39,7 @@ class BufferedWriter:
         "_buffer_bytes",
         "_cleanup_timeout",
         "_closed",
+        "_reader",
         "_sending",
         "_sink",
         "_timeout",
@@ -51,6 +53,7 @@ class BufferedWriter:
         timeout: float | None = None,
         cleanup_timeout: float = CLEANUP_TIMEOUT,
         budget: Budget | None = None,
+        reader: BufferedReader | None = None,
     ) -> None:
         """Write to *stream*, which the caller goes on owning.
 
@@ -61,12 +64,15 @@ class BufferedWriter:
             timeout: Seconds that sending one write may take. None: for ever.
             cleanup_timeout: Seconds that `aclose` goes on after a cancellation.
             budget: Shared with the reader, so that both together yield in time.
+            reader: While it holds more to read, what is written may leave with what is
+                written next, but not later than when its task waits for anything.
         """
         self._sink = stream if isinstance(stream, Connection) else _AnySink(stream)
         self._buffer_bytes = DEFAULT_BUFFER_BYTES if buffer_size < 0 else buffer_size
         self._timeout = timeout
         self._cleanup_timeout = cleanup_timeout
         self._budget = budget or Budget()
+        self._reader = reader
         self._buffer = bytearray()
         self._sending = False
         self._closed = False
@@ -82,14 +88,23 @@ class BufferedWriter:
             RequestTimeoutError: If the peer did not take it within the time-out.
             trio.BusyResourceError: If another task is writing.
         """
-        await self._begin()
-        if type(data) is bytes and not self._buffer and not self._buffer_bytes:
-            # Most of all writes: what is a bytes object leaves at once and whole.
-            sent = self._sink.send_nowait(data) if data else 0
+        if self._closed or self._sending:
+            self._check_can_write()
+        if await self._budget.spend():
+            self._check_can_write()
+        sent = 0
+        if (
+            isinstance(data, bytes)
+            and data
+            and not (self._buffer_bytes or self._buffer)
+        ):
+            # Most of all writes: it leaves at once and whole, or with the next.
+            if self._is_to_be_gathered and self._sink.send_soon(data):
+                return len(data)
+            sent = self._sink.send_nowait(data) or 0
             if sent == len(data):
                 return sent
-            return await self._write(data, sent or 0)
-        return await self._write(data, 0)
+        return await self._write(data, sent)
 
     async def _write(self, data: bytes | bytearray | memoryview, sent: int) -> int:
         """Write *data*, of which the first bytes were *sent*."""
@@ -154,6 +169,11 @@ class BufferedWriter:
             # Another task may have begun to write meanwhile.
             self._check_can_write()
 
+    @property
+    def _is_to_be_gathered(self) -> bool:
+        """Whether another request is here already, whose reply may leave with this."""
+        return self._reader is not None and self._reader.holds_data
+
     def _check_can_write(self) -> None:
         if self._closed:
             message = "this writer was closed"
@@ -170,6 +190,7 @@ class BufferedWriter:
         self._sending = True
         try:
             with operation_timeout(self._timeout, "sending"):
+                await self._sink.flush()
                 while self._buffer:
                     del self._buffer[: await self._sink.send_some(self._buffer)]
                 while sent < len(data):
@@ -207,6 +228,13 @@ class _AnySink:
 
     def send_nowait(self, _data: bytes) -> None:
         """Send nothing: all that it can do is wait."""
+
+    def send_soon(self, _data: bytes) -> bool:
+        """Return False: nobody would send it."""
+        return False
+
+    async def flush(self) -> None:
+        """Do nothing: it keeps nothing."""
 
     async def send_some(self, data: bytearray | memoryview) -> int:
         """Send all of *data*. Return its length."""

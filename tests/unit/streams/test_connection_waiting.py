@@ -8,15 +8,15 @@ import trio
 import trio.testing
 
 from kit.serving import STUCK
+from trioserver._streams.readiness import TrioReadiness
 from unit.streams.pairs import connected, fill, socket_pair
 
 
-class HastyReadiness:
+class HastyReadiness(TrioReadiness):
     """Ends its first wait in each direction too early, as it may."""
 
-    is_readable = True
-
     def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
         self.socket = sock
         self.calls: list[str] = []
 
