@@ -224,12 +224,11 @@ class BufferedReader:
             message = "another task is reading from this stream"
             raise trio.BusyResourceError(message)
 
-    async def _pay(self) -> bool:
-        """Pay for not receiving. Return whether others have run, and may have read."""
-        others_have_run = await self._budget.spend()
-        if others_have_run:
+    async def _pay(self) -> None:
+        """Pay for not receiving."""
+        if await self._budget.spend():
+            # Others have run, and may be reading.
             self._check_can_read()
-        return others_have_run
 
     async def _receive(self, wanted: int) -> None:
         """Receive once, and add it to the buffer or note the end of the stream."""
@@ -300,8 +299,10 @@ class BufferedReader:
             stop = there if there < limit else int(limit)
             index = self._buffer.find(separator, searched, stop)
             if index >= 0 or self._eof or there >= enough:
-                if has_paid or not await self._pay():
+                if has_paid or not await self._budget.spend():
                     return index + len(separator) if index >= 0 else None
+                # Others have run, and may have read.
+                self._check_can_read()
                 searched = 0
             else:
                 searched = max(0, stop - len(separator) + 1)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, final
+from typing import Final, Protocol, final
 
 import trio
 
 from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope, time_left
 from trioserver._streams.budget import Budget
 from trioserver._streams.connection import Connection
-from trioserver._streams.reader import BufferedReader
 from trioserver._streams.timeouts import operation_timeout
 
 _NOTHING: Final = memoryview(b"")
 
 # What io.open() and socket.makefile() use for a buffer size of -1.
 DEFAULT_BUFFER_BYTES: Final = 8192
+
+
+class HoldsData(Protocol):
+    """Knows whether the next request is here."""
+
+    @property
+    def holds_data(self) -> bool:
+        """Whether there is something to read that has come already."""
+        ...
 
 
 @final
@@ -53,7 +61,7 @@ class BufferedWriter:
         timeout: float | None = None,
         cleanup_timeout: float = CLEANUP_TIMEOUT,
         budget: Budget | None = None,
-        reader: BufferedReader | None = None,
+        reader: HoldsData | None = None,
     ) -> None:
         """Write to *stream*, which the caller goes on owning.
 
@@ -72,7 +80,7 @@ class BufferedWriter:
         self._timeout = timeout
         self._cleanup_timeout = cleanup_timeout
         self._budget = budget or Budget()
-        self._reader = reader
+        self._reader: HoldsData = reader or _NoReader()
         self._buffer = bytearray()
         self._sending = False
         self._closed = False
@@ -98,8 +106,8 @@ class BufferedWriter:
             and data
             and not (self._buffer_bytes or self._buffer)
         ):
-            # Most of all writes: it leaves at once and whole, or with the next.
-            if self._is_to_be_gathered and self._sink.send_soon(data):
+            # Most of all writes: it leaves whole, and at once if no request is waiting.
+            if self._reader.holds_data and self._sink.send_soon(data):
                 return len(data)
             sent = self._sink.send_nowait(data) or 0
             if sent == len(data):
@@ -169,11 +177,6 @@ class BufferedWriter:
             # Another task may have begun to write meanwhile.
             self._check_can_write()
 
-    @property
-    def _is_to_be_gathered(self) -> bool:
-        """Whether another request is here already, whose reply may leave with this."""
-        return self._reader is not None and self._reader.holds_data
-
     def _check_can_write(self) -> None:
         if self._closed:
             message = "this writer was closed"
@@ -209,6 +212,12 @@ class BufferedWriter:
             raise
         finally:
             self._sending = False
+
+
+class _NoReader:
+    """Nobody knows what comes next."""
+
+    holds_data = False
 
 
 class _AnySink:
