@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -22,7 +23,8 @@ def time_left() -> float:
 
 def is_cancelled() -> bool:
     """Whether the next checkpoint of this task would raise `trio.Cancelled`."""
-    return time_left() == 0
+    deadline = trio.current_effective_deadline()
+    return deadline != math.inf and deadline <= trio.current_time()
 
 
 def cleanup_scope(timeout: float) -> AbstractContextManager[object]:

@@ -176,7 +176,9 @@ class TCPServer(BaseServer):
 
     async def close_request(self, request: Request) -> None:
         """Close the connection."""
-        if isinstance(request, trio.abc.AsyncResource):
+        if isinstance(request, Connection):
+            request.close()  # its task ends next, which lets others run as well
+        elif isinstance(request, trio.abc.AsyncResource):
             await request.aclose()
 
     def __setattr__(self, name: str, value: object) -> None:

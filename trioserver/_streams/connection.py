@@ -44,6 +44,7 @@ class Connection(trio.abc.HalfCloseableStream):
     __slots__ = (
         "_busy_receiving",
         "_busy_sending",
+        "_eof_received",
         "_eof_sent",
         "_gathered",
         "_ready",
@@ -65,6 +66,7 @@ class Connection(trio.abc.HalfCloseableStream):
         self._ready: Readiness = readiness or TrioReadiness(sock)
         self._busy_receiving = False
         self._busy_sending = False
+        self._eof_received = False
         self._eof_sent = False
         # Most connections never have any.
         self._gathered: GatheredOutput | None = None
@@ -78,9 +80,19 @@ class Connection(trio.abc.HalfCloseableStream):
         return self.socket.fileno() == -1
 
     @property
+    def has_received_eof(self) -> bool:
+        """Whether the peer's end-of-file was read, so that nothing more can come."""
+        return self._eof_received
+
+    @property
     def is_sending(self) -> bool:
         """Whether a task is waiting to send."""
         return self._busy_sending
+
+    @property
+    def holds_output(self) -> bool:
+        """Whether there is something that `send_soon` has kept."""
+        return bool(self._gathered)
 
     # Receiving
 
@@ -133,7 +145,9 @@ class Connection(trio.abc.HalfCloseableStream):
             return None
         except OSError as error:
             raise _stream_error(error) from error
-        if 0 < len(data) < max_bytes:
+        if not data:
+            self._eof_received = max_bytes > 0
+        elif len(data) < max_bytes:
             ready.note_drained()
         return data
 

@@ -60,6 +60,10 @@ async def half_close_and_linger(
     Cancellation:
         Lingering ends. The caller can call again, under a deadline.
     """
+    if connection.has_received_eof:
+        # Nothing is left that could make the kernel reset the connection, and whatever
+        # was written arrives, with an end-of-file of its own, after it is closed.
+        return
     is_hurried = in_demand or time_left() < linger_timeout
     discarded = _Bin(connection, max_bytes)
     discard = discarded.fill_until_delivered if is_hurried else discarded.fill

@@ -137,7 +137,8 @@ class BufferedWriter:
             RequestTimeoutError: Likewise, if the peer did not take it in time.
         """
         await self._begin()
-        await self._send(_NOTHING)
+        if self._holds_output:
+            await self._send(_NOTHING)
 
     @property
     def closed(self) -> bool:
@@ -158,7 +159,7 @@ class BufferedWriter:
         """
         if self._closed:
             return
-        has_deadline = 0 < time_left() <= self._cleanup_timeout
+        has_deadline = self._holds_output and 0 < time_left() <= self._cleanup_timeout
         try:
             await self.flush()
         except trio.Cancelled:
@@ -170,6 +171,10 @@ class BufferedWriter:
             self.close()
 
     # Sending
+
+    @property
+    def _holds_output(self) -> bool:
+        return bool(self._buffer) or self._sink.holds_output
 
     async def _begin(self) -> None:
         self._check_can_write()
@@ -229,8 +234,9 @@ class _AnySink:
 
     __slots__ = ("_stream",)
 
-    # The stream refuses a second task by itself.
+    # The stream refuses a second task by itself, and keeps nothing.
     is_sending = False
+    holds_output = False
 
     def __init__(self, stream: trio.abc.SendStream) -> None:
         self._stream = stream
