@@ -7,8 +7,7 @@ import logging
 import os
 import select
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
@@ -17,62 +16,8 @@ import trio.testing
 from kit.serving import STUCK, eventually, reset_on_close
 from trioserver import Connection, ConnectionLostError
 from trioserver._streams.edge_poller import EdgePoller, EdgeReadiness
+from unit.streams.edges import linked, polling, receiving, register, waiting
 from unit.streams.pairs import fill, socket_pair, tcp_pair
-
-Pair = tuple[socket.socket, socket.socket]
-
-
-@asynccontextmanager
-async def polling() -> AsyncIterator[EdgePoller]:
-    """Run a poller for the length of a block that may not get stuck."""
-    poller = EdgePoller()
-    with trio.fail_after(STUCK):
-        async with poller.running():
-            yield poller
-
-
-@contextmanager
-def linked(
-    poller: EdgePoller, pair: Pair | None = None
-) -> Iterator[tuple[Connection, socket.socket]]:
-    """Lend a connection that waits by *poller*, and the peer's blocking socket."""
-    ours, peer = pair or tcp_pair()
-    with ours, peer:
-        connection = Connection(ours, readiness=EdgeReadiness(ours, poller))
-        try:
-            yield connection, peer
-        finally:
-            connection.close()
-
-
-@asynccontextmanager
-async def waiting(
-    wait: Callable[[], Awaitable[object]],
-) -> AsyncIterator[list[object]]:
-    """Let a task wait while the block runs. Collect what comes of it."""
-    results: list[object] = []
-
-    async def note() -> None:
-        try:
-            results.append(await wait())
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            results.append(error)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(note)
-        await trio.testing.wait_all_tasks_blocked()
-        assert results == []
-        yield results
-
-
-def receiving(connection: Connection) -> Callable[[], Awaitable[object]]:
-    return lambda: connection.receive(100)
-
-
-async def register(connection: Connection, peer: socket.socket) -> None:
-    """Let *connection* wait once, and receive what it waits for."""
-    async with waiting(receiving(connection)):
-        peer.sendall(b"first")
 
 
 async def test_receives_what_comes_while_it_waits_and_while_it_does_not() -> None:
