@@ -192,6 +192,7 @@ async def _shut_down_later(server: TCPServer) -> None:
     await server.shutdown()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
 @pytest.mark.parametrize("name", CASES)
 def test_leaves_nothing_behind(

@@ -141,6 +141,7 @@ async def visit(server: UDPServer) -> None:
             await client.send(data)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
 @pytest.mark.parametrize("name", CASES)
 def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> None:

@@ -124,6 +124,7 @@ PLAYS = [
 ]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(("name", "act"), PLAYS)
 def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> None:
     found = end_everywhere(partial(play, CASES[name]), act)

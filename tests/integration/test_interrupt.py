@@ -132,6 +132,7 @@ def interrupt_at(
     return interrupter, [problem for problem in problems if not problem.endswith(": ")]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize(
     "serving", [serve, serve_forever, serve_in_block, handle_request]

@@ -166,6 +166,7 @@ async def play(case: Case, injector: Injector) -> None:
         assert not server.requests_in_flight
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
 @pytest.mark.parametrize("name", CASES)
 def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> None:

@@ -228,12 +228,15 @@ def test_a_thread_that_outlives_trio_is_told_so() -> None:
 
 
 def test_what_an_abandoned_thread_awaits_ends_with_trio() -> None:
-    begun, outcomes = threading.Event(), list[object]()
+    waiting, outcomes = threading.Event(), list[object]()
+
+    async def wait() -> None:
+        waiting.set()
+        await trio.sleep_forever()
 
     def wait_in_trio(_: object) -> None:
-        begun.set()
         try:
-            trio.from_thread.run(trio.sleep_forever)
+            trio.from_thread.run(wait)
         except trio.Cancelled as error:
             outcomes.append(type(error))
             raise
@@ -243,7 +246,7 @@ def test_what_an_abandoned_thread_awaits_ends_with_trio() -> None:
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.serve)
                 async with await connect(server):
-                    await eventually(begun.is_set)
+                    await eventually(waiting.is_set)
                     nursery.cancel_scope.cancel()
 
     server = threading_server(wait_in_trio, daemon_threads=True)

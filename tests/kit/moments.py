@@ -1,8 +1,9 @@
-"""Which of all moments a test tries: a sample of them, or every one.
+"""How much of what could be tried a test tries: a sample, or everything.
 
 To try all takes a minute for some tests, and all of them together more than everybody
-should wait for who changes a line. So the ordinary suite takes a sample, evenly spread
-and always the same; ``nox -s proof`` takes them all.
+should wait for who changes a line. So the ordinary suite takes a sample of all moments,
+evenly spread and always the same, and some examples; ``nox -s proof`` takes every
+moment, and many examples. These tests have the mark ``proof``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from collections.abc import Iterable
 from typing import Final
 
 # Set for all that a run of the tests starts.
-EVERY_MOMENT: Final = "TRIOSERVER_TEST_EVERY_MOMENT"
+_EVERYTHING: Final = "TRIOSERVER_TEST_EVERYTHING" in os.environ
 
-SAMPLE: Final = 16
+SAMPLE: Final = 12
+
+EXAMPLES: Final = 2000 if _EVERYTHING else 100
+"""How many examples Hypothesis makes up for a test."""
 
 
 def moments(total: int, *, every: bool = False) -> Iterable[int]:
@@ -24,7 +28,7 @@ def moments(total: int, *, every: bool = False) -> Iterable[int]:
     If *every* one is to be tried, here or in all tests, there is no end, since the next
     run may have more: stop when a moment does not come any more.
     """
-    if every or EVERY_MOMENT in os.environ:
+    if every or _EVERYTHING:
         return itertools.count(1)
     if total <= SAMPLE:
         return range(1, total + 1)

@@ -11,6 +11,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from kit.moments import EXAMPLES
 from trioserver import AlreadyServingError, ServerClosedError
 from trioserver._engine.lifecycle import Move, State, next_state
 
@@ -83,5 +84,5 @@ class Life(RuleBasedStateMachine):
         assert (self.state is State.SHUT_DOWN_EARLY) == early
 
 
-Life.TestCase.settings = settings(max_examples=50, stateful_step_count=20)
-TestLife = Life.TestCase
+Life.TestCase.settings = settings(max_examples=EXAMPLES // 2, stateful_step_count=20)
+TestLife = pytest.mark.proof(Life.TestCase)

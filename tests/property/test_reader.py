@@ -10,12 +10,16 @@ import io
 from collections.abc import Awaitable, Callable
 
 import attrs
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.moments import EXAMPLES
 from trioserver import BufferedReader, IncompleteReadError, LimitOverrunError
 from unit.streams.segments import SegmentStream
+
+pytestmark = pytest.mark.proof
 
 # Few different bytes, so that separators are frequent, and their beginnings too.
 some_bytes = st.text("\n\r;a", min_size=1, max_size=12).map(str.encode)
@@ -119,7 +123,7 @@ reads = st.one_of(
 
 
 read_lists = st.lists(reads, min_size=1, max_size=8)
-thorough = settings(max_examples=400)
+thorough = settings(max_examples=EXAMPLES)
 
 
 async def result_of(operation: Awaitable[bytes]) -> Result:

@@ -10,14 +10,18 @@ import enum
 from itertools import count
 
 import attrs
+import pytest
 import trio
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.moments import EXAMPLES
 from kit.serving import STUCK
 from trioserver import BufferedWriter
 from unit.streams.pairs import connected, drain
+
+pytestmark = pytest.mark.proof
 
 
 class Fate(enum.Enum):
@@ -96,7 +100,7 @@ async def run_to_its_fate(
             nursery.cancel_scope.cancel()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(operations, buffer_sizes)
 async def test_all_that_was_accepted_arrives_in_order_and_once(
     script: list[Operation], buffer_size: int

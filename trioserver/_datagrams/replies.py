@@ -64,7 +64,7 @@ class Replies:
         Raises:
             OSError: If there is no descriptor left.
         """
-        self.socket = note_open(sock.dup())
+        self.socket: socket.socket = note_open(sock.dup())
         self._budget = Budget()
         # Trio lets one task wait for a descriptor at a time.
         self._turn = trio.StrictFIFOLock()

@@ -61,7 +61,7 @@ class DatagramSession(trio.abc.Channel[bytes]):
         counts: SessionCounts,
         on_end: Callable[[], None],
     ) -> None:
-        self.client_address = client_address
+        self.client_address: object = client_address
         """Who the peer is."""
         self.socket: DatagramSocket = sock
         """What sends to anybody, from the address that the peer knows."""

@@ -212,6 +212,7 @@ async def play(case: Case, injector: Injector) -> None:
         assert state_of(server) == before
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 @pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
 @pytest.mark.parametrize("name", CASES)
