@@ -32,7 +32,11 @@ class StreamRequestHandler(BaseRequestHandler):
     """Bytes to receive at once; -1 is 64 KiB, 0 reads nothing ahead."""
 
     wbufsize: int = 0
-    """Bytes to gather before they are sent; 0 sends each write at once, -1 is 8 KiB."""
+    """Bytes to gather before they are sent; 0 sends each write at once, -1 is 8 KiB.
+
+    With 0, a reply to one of many requests that were sent ahead leaves with the next
+    one, but not later than when the handler waits for anything.
+    """
 
     timeout: float | None = None
     """Seconds that ``rfile`` waits for data, and that ``wfile`` takes to send.
