@@ -84,5 +84,7 @@ class Life(RuleBasedStateMachine):
         assert (self.state is State.SHUT_DOWN_EARLY) == early
 
 
-Life.TestCase.settings = settings(max_examples=EXAMPLES // 2, stateful_step_count=20)
+Life.TestCase.settings = settings(
+    deadline=None, max_examples=EXAMPLES // 2, stateful_step_count=20
+)
 TestLife = pytest.mark.proof(Life.TestCase)

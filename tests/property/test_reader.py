@@ -123,7 +123,7 @@ reads = st.one_of(
 
 
 read_lists = st.lists(reads, min_size=1, max_size=8)
-thorough = settings(max_examples=EXAMPLES)
+thorough = settings(deadline=None, max_examples=EXAMPLES)
 
 
 async def result_of(operation: Awaitable[bytes]) -> Result:

@@ -88,6 +88,24 @@ class StreamRequestHandler(BaseRequestHandler):
             reader=self.rfile,
         )
 
+    async def _finish(self) -> None:
+        if self._has_nothing_to_finish():
+            # Most requests end here, and need no precautions against a cancellation.
+            self.wfile.close()
+            self.rfile.close()
+        else:
+            await super()._finish()
+
+    def _has_nothing_to_finish(self) -> bool:
+        """Whether `finish` is this class's, and would find nothing to wait for."""
+        finish = getattr(self.finish, "__func__", None)
+        wfile: object = getattr(self, "wfile", None)
+        return (
+            finish is StreamRequestHandler.finish
+            and isinstance(wfile, BufferedWriter)
+            and wfile.is_idle
+        )
+
     async def finish(self) -> None:
         """Send what `wfile` still holds, and close both files.
 

@@ -141,6 +141,11 @@ class BufferedWriter:
             await self._send(_NOTHING)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to send, and nobody is sending."""
+        return not (self._sending or self._sink.is_sending or self._holds_output)
+
+    @property
     def closed(self) -> bool:
         """Whether `close` or `aclose` was called."""
         return self._closed
