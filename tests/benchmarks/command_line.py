@@ -10,9 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from benchmarks import machine
+from benchmarks import docs_page, machine
 from benchmarks.contenders import CONTENDERS, OURS
 from benchmarks.goals import judge
+from benchmarks.honesty import check_honesty
 from benchmarks.load_process import Load, LoadError
 from benchmarks.results import Results
 from benchmarks.rounds import measure_all, turns
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--contenders", nargs="+", default=[], metavar="NAME", help="only these and us")
     add("--rounds", type=_positive(int), help="times that each of them has its turn")
     add("--seconds", type=_positive(float), help="how long each turn is measured")
+    add("--minutes", type=_positive(float), help="after which no further turn begins")
     add(
         "--output",
         type=Path,
@@ -91,7 +93,7 @@ def _measure(options: argparse.Namespace) -> Results:
         rounds=options.rounds or usual.rounds,
         seconds=options.seconds or usual.seconds,
         warm_up=usual.warm_up,
-        budget=usual.budget,
+        budget=options.minutes * 60 if options.minutes else usual.budget,
     )
     server_core, load_core = _cores()
     _allow_connections()
@@ -101,8 +103,13 @@ def _measure(options: argparse.Namespace) -> Results:
     # What follows inherits it, but for the servers, which take the other one.
     os.sched_setaffinity(0, {load_core})
     with tempfile.TemporaryDirectory() as directory:
-        bench = Bench(Load.compile(Path(directory)), server_core, pace)
-        measure_all(list(turns(plan, pace.rounds)), results, bench, _show)
+        load = Load.compile(Path(directory))
+        check_honesty(load)
+        bench = Bench(load, server_core, pace)
+        todo = list(turns(plan, pace.rounds))
+        measure_all(todo, results, bench, _show)
+    done = len(results.samples) + len(results.failures)
+    results.about["turns"] = f"{done} of {len(todo)}"
     return results
 
 
@@ -127,7 +134,7 @@ def _about(plan: Plan, pace: Pace) -> dict[str, str]:
     return {
         **machine.describe(contenders),
         "rounds": str(pace.rounds),
-        "seconds of a turn": f"{pace.seconds:g}, after {pace.warm_up:g} to warm up",
+        "seconds of each turn": f"{pace.seconds:g}, after {pace.warm_up:g} to warm up",
     }
 
 
@@ -145,15 +152,15 @@ def _read(file: Path) -> Results:
 
 def _write(results: Results, options: argparse.Namespace) -> None:
     # Not before: matplotlib need not be there to measure, or to print.
-    from benchmarks import docs_page, plots  # noqa: PLC0415
+    from benchmarks.plots import draw_all  # noqa: PLC0415
 
     options.output.mkdir(parents=True, exist_ok=True)
     file = options.output / "results.json"
     file.write_text(results.to_json() + "\n", "utf-8")
-    pictures = plots.draw_all(results, options.output)
+    pictures = draw_all(results, options.output)
     print(f"\nwritten: {file} and {len(pictures)} plots beside it")
     if options.docs:
-        print(f"written: {docs_page.update(results)}")
+        print(f"written: {docs_page.update(results, draw_all)}")
 
 
 def _print_names() -> None:
@@ -174,8 +181,9 @@ def _print_results(results: Results) -> None:
         print(work_table(results, work).to_text())
     print("\nratios, medians of the rounds; below 1, we need less\n")
     print(ratio_table(results).to_text())
-    print("\ngoals\n")
-    print(goal_table(judge(results)).to_text())
+    if verdicts := judge(results):
+        print("\ngoals\n")
+        print(goal_table(verdicts).to_text())
     print("\nwhat we lose at\n")
     print("\n".join(lost_to(results)) or "nothing")
     for failure in results.failures:

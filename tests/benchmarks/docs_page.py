@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.goals import judge
 from benchmarks.machine import ROOT
-from benchmarks.plots import draw_all
 from benchmarks.results import Results
 from benchmarks.tables import goal_table, lost_to, ratio_table, work_table
 from benchmarks.works import WORKS
@@ -21,11 +20,11 @@ BEGIN: Final = "<!-- results: written by `nox -s benchmarks -- --docs` -->\n"
 END: Final = "<!-- the end of the results -->\n"
 
 
-def update(results: Results) -> Path:
-    """Write the results into the page, and its pictures beside it."""
+def update(results: Results, draw: Callable[[Results, Path], list[Path]]) -> Path:
+    """Write the results into the page, and the pictures that *draw* makes beside it."""
     for old in PICTURES.glob("*.svg"):
         old.unlink()
-    pictures = draw_all(results, PICTURES)
+    pictures = draw(results, PICTURES)
     (PICTURES / "results.json").write_text(results.to_json() + "\n", "utf-8")
     PAGE.write_text(
         replace_results(PAGE.read_text("utf-8"), results, pictures), "utf-8"

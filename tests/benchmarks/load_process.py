@@ -8,17 +8,25 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final, Protocol, TypedDict
 
 import attrs
-
-from benchmarks.server_process import ServerProcess
 
 SOURCE: Final = Path(__file__).with_name("load.c")
 
 
 class LoadError(Exception):
     """The clients could not do their work, or have got a wrong reply."""
+
+
+class Server(Protocol):
+    """Where the clients connect to, and whose CPU time they read."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def pid(self) -> int: ...
 
 
 class Report(TypedDict):
@@ -58,7 +66,7 @@ class Load:
         subprocess.run([compiler, "-O2", "-o", program, SOURCE], check=True)
         return cls(program)
 
-    def run(self, work: str, server: ServerProcess, **options: float) -> Report:
+    def run(self, work: str, server: Server, **options: float) -> Report:
         """Let the clients work, and return what they have counted."""
         done = subprocess.run(
             self._command(work, server, options),
@@ -72,9 +80,7 @@ class Load:
         return report
 
     @contextmanager
-    def hold(
-        self, server: ServerProcess, connections: int
-    ) -> Iterator[HeldConnections]:
+    def hold(self, server: Server, connections: int) -> Iterator[HeldConnections]:
         """Open connections, and keep them until the end of the block."""
         with subprocess.Popen(
             self._command("hold", server, {"connections": connections}),
@@ -89,7 +95,7 @@ class Load:
                 process.kill()
 
     def _command(
-        self, work: str, server: ServerProcess, options: dict[str, float]
+        self, work: str, server: Server, options: dict[str, float]
     ) -> list[str]:
         everything = {"port": server.port, "pid": server.pid, **options}
         named = [f"{name}={value}" for name, value in everything.items()]

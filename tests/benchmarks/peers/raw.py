@@ -25,14 +25,15 @@ def serve_lines() -> None:
     while True:
         for descriptor, _ in poller.poll():
             if descriptor == listener.fileno():
-                connection, _ = listener.accept()
-                connection.setblocking(False)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection = _accept(listener)
                 connections[connection.fileno()] = connection, b""
                 poller.register(connection, select.EPOLLIN)
                 continue
             connection, rest = connections[descriptor]
-            data = connection.recv(65536)
+            try:
+                data = connection.recv(65536)
+            except ConnectionError:
+                data = b""
             if data:
                 lines, end, rest = (rest + data).rpartition(b"\n")
                 connection.send(lines + end)
@@ -61,6 +62,13 @@ def serve_datagrams() -> None:
         while True:
             data, address = sock.recvfrom(65536)
             sock.sendto(data, address)
+
+
+def _accept(listener: socket.socket) -> socket.socket:
+    connection, _ = listener.accept()
+    connection.setblocking(False)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _announce_until_terminated(sock: socket.socket) -> None:
