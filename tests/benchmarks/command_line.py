@@ -19,7 +19,7 @@ from benchmarks.results import Results
 from benchmarks.rounds import measure_all, turns
 from benchmarks.sampling import Bench, Pace
 from benchmarks.selection import Plan, SelectionError, left_out, select
-from benchmarks.tables import goal_table, lost_to, ratio_table, work_table
+from benchmarks.tables import busy_clients, goal_table, lost_to, ratio_table, work_table
 from benchmarks.works import WORKS
 
 FULL: Final = Pace(rounds=5, seconds=1.0, warm_up=0.3)
@@ -184,6 +184,9 @@ def _print_results(results: Results) -> None:
     if verdicts := judge(results):
         print("\ngoals\n")
         print(goal_table(verdicts).to_text())
+    if busy := busy_clients(results):
+        print("\nthe clients were busy, a rate may be theirs\n")
+        print("\n".join(busy))
     print("\nwhat we lose at\n")
     print("\n".join(lost_to(results)) or "nothing")
     for failure in results.failures:

@@ -10,7 +10,15 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.goals import judge
 from benchmarks.machine import ROOT
 from benchmarks.results import Results
-from benchmarks.tables import goal_table, lost_to, ratio_table, work_table
+from benchmarks.tables import (
+    busy_clients,
+    core_share,
+    goal_table,
+    lost_to,
+    ratio_table,
+    won_against,
+    work_table,
+)
 from benchmarks.works import WORKS
 
 PAGE: Final = ROOT / "docs" / "explanation" / "benchmarks.md"
@@ -46,14 +54,22 @@ def replace_results(text: str, results: Results, pictures: list[Path]) -> str:
 def _sections(results: Results, pictures: list[Path]) -> Iterator[str]:
     yield "## The machine"
     yield "\n".join(f"- {name}: {value}" for name, value in results.about.items())
+    yield from _conditions(results)
     yield "## Goals"
     yield (
         "Ratios of our figure to the other one:"
         " the median, and the least and the most of the rounds."
     )
     yield goal_table(judge(results)).to_markdown()
-    yield "## What we lose at"
-    yield from _losses(results)
+    yield "## What we lose at, and what we win"
+    yield (
+        "The numbers say how many times as much as the one named we need,"
+        " with the spread over the rounds: one that reaches over 1 is no result."
+    )
+    yield "These need less than we do:"
+    yield _listed(lost_to(results))
+    yield "These need more:"
+    yield _listed(won_against(results))
     yield "## Against each of the others"
     yield "Medians; below 1, we need less. The next section says what each column is."
     yield ratio_table(results).to_markdown()
@@ -72,16 +88,20 @@ def _sections(results: Results, pictures: list[Path]) -> Iterator[str]:
         )
 
 
-def _losses(results: Results) -> Iterator[str]:
-    sentences = lost_to(results)
-    if not sentences:
-        yield "Nothing, in this run."
-        return
-    yield (
-        "In each of these works, the ones named need less than we do;"
-        " the number says how many times as much we need."
-    )
-    yield "\n".join(f"- {sentence}." for sentence in sentences)
+def _conditions(results: Results) -> Iterator[str]:
+    if share := core_share(results):
+        yield (
+            f"Under full load, our server had {share.median:.0f} % of its core"
+            f" (from {share.least:.0f} to {share.most:.0f});"
+            " the rest went to whatever else ran on this machine."
+        )
+    if busy := busy_clients(results):
+        yield "The clients were busy here, so that a rate may be theirs:"
+        yield _listed(busy)
+
+
+def _listed(sentences: list[str]) -> str:
+    return "\n".join(f"- {sentence}." for sentence in sentences) or "- nobody."
 
 
 def _pictures_of(work: str, pictures: list[Path]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import attrs
@@ -10,7 +10,13 @@ import attrs
 from benchmarks.contenders import CONTENDERS, OURS
 from benchmarks.goals import Verdict
 from benchmarks.results import Results, Spread
-from benchmarks.works import WORKS, Figure
+from benchmarks.works import LOAD, SERVER, WORKS, Figure
+
+# Percent of its core above which a program may be what others wait for.
+BUSY: Final = 90
+
+# Works in which a server has something to do at any time.
+SATURATING: Final = ("echo-50", "echo-100", "echo-1000", "echo-5000", "pipelined")
 
 # Between two ends, and where there is no figure: a dash.
 TO: Final = "\N{EN DASH}"
@@ -108,26 +114,59 @@ def goal_table(verdicts: Iterable[Verdict]) -> Table:
 
 
 def lost_to(results: Results) -> list[str]:
-    """Return, a sentence for each work, who is better than we are there."""
+    """Return, a sentence for each work, who needs less than we do."""
+    return _compared(results, lambda ratio: ratio > 1)
+
+
+def won_against(results: Results) -> list[str]:
+    """Return, a sentence for each work, who needs more than we do."""
+    return _compared(results, lambda ratio: ratio < 1)
+
+
+def _compared(results: Results, applies: Callable[[float], bool]) -> list[str]:
     sentences = []
     for work in results.works:
         figure = WORKS[work].headline.name
-        better = [
-            f"{CONTENDERS[name].title} ({ratio.median:.2f})"
+        named = [
+            f"{CONTENDERS[name].title} {ratio_cell(ratio)}"
             for name in results.contenders(work)
             if name != OURS
             if (ratio := results.ratio(work, OURS, (name,), figure))
-            if ratio.median > 1
+            if applies(ratio.median)
         ]
-        if better:
-            sentences.append(f"{WORKS[work].title}: {', '.join(better)}")
+        if named:
+            sentences.append(f"{WORKS[work].title}: {'; '.join(named)}")
     return sentences
+
+
+def busy_clients(results: Results) -> list[str]:
+    """Return, a sentence each, where the clients may have been what limits a rate."""
+    return [
+        f"{WORKS[work].title}: {CONTENDERS[name].title} ({load.median:.0f} %)"
+        for work in results.works
+        for name in results.contenders(work)
+        if (load := results.spread(work, name, LOAD.name)) and load.median > BUSY
+    ]
+
+
+def core_share(results: Results) -> Spread | None:
+    """Return how much of its core our server had while it had all it could do."""
+    return Spread.of(
+        [
+            sample.figures[SERVER.name]
+            for sample in results.samples
+            if sample.contender == OURS and sample.work in SATURATING
+        ]
+    )
 
 
 def ratio_cell(ratio: Spread | None) -> str:
     """Return a ratio with its spread."""
     if ratio is None:
         return NOTHING
+    if ratio.least == ratio.most:
+        # One round has no spread.
+        return f"{ratio.median:.2f}"
     return f"{ratio.median:.2f} [{ratio.least:.2f}{TO}{ratio.most:.2f}]"
 
 
@@ -137,7 +176,11 @@ def _median_ratio(results: Results, work: str, name: str) -> str:
 
 
 def _cell(spread: Spread | None, figure: Figure) -> str:
-    return NOTHING if spread is None else f"{spread.median:,.{figure.digits}f}"
+    if spread is None:
+        return NOTHING
+    # Two digits at least: "0.8" may be 0.75 or 0.85.
+    digits = figure.digits + (figure.digits > 0 and spread.median < 10)
+    return f"{spread.median:,.{digits}f}"
 
 
 def _median(spread: Spread | None) -> float:
