@@ -82,7 +82,7 @@ def proof(session: nox.Session) -> None:
     session.run("pytest", "-k", "leaves_nothing_behind or interrupt_at_any_line")
 
 
-@nox.session(python=NEWEST, default=False)
+@nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
     """Compare with other libraries. Pass --quick for less, --list for the names."""
     session.install(".", *_groups("benchmarks"))

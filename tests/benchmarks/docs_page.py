@@ -114,5 +114,5 @@ def _pictures_of(work: str, pictures: list[Path]) -> Iterator[str]:
 
 def _growth(pictures: list[Path]) -> Iterator[str]:
     if any(picture.name == "growth.svg" for picture in pictures):
-        yield "### Cost against the number of connections"
+        yield "## Cost against the number of connections"
         yield f"![CPU time of an echo, by connections]({PICTURES.name}/growth.svg)"

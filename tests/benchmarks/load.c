@@ -69,6 +69,7 @@ static int poller;
 static char scratch[1 << 20];
 static char pattern[(1 << 20) + PERIOD];
 
+__attribute__((noreturn, format(printf, 1, 2)))
 static void die(const char *format, ...)
 {
     va_list arguments;
@@ -218,10 +219,9 @@ static void watch(struct client *client)
 }
 
 /* No two lines of a run are equal: the client, the sequence, a filling that turns. */
-static void write_line(struct client *client, char *line)
+static void write_line(uint32_t number, uint32_t sequence, char *line)
 {
     static const char digits[] = "0123456789abcdef";
-    uint32_t number = client - clients, sequence = client->sequence++;
     for (int i = 0; i < 8; i++) {
         line[i] = digits[number >> (28 - 4 * i) & 15];
         line[8 + i] = digits[sequence >> (28 - 4 * i) & 15];
@@ -240,7 +240,7 @@ static void send_all(struct client *client, const char *data, size_t size)
 static void send_lines(struct client *client, int64_t time)
 {
     for (int i = 0; i < options.depth; i++)
-        write_line(client, client->expected + i * LINE);
+        write_line(client - clients, client->sequence++, client->expected + i * LINE);
     client->received = 0;
     client->sent_at = time;
     send_all(client, client->expected, options.depth * LINE);
@@ -351,9 +351,12 @@ static void run_steadily(void)
         struct epoll_event ready[MAX_EVENTS];
         for (; idle_count && due <= now(); due += pause)
             send_lines(idle[--idle_count], due);
-        int64_t left = idle_count ? due - now() : SECOND;
-        struct timespec wait = {.tv_nsec = left < 0 ? 0 : left % SECOND};
+        int64_t left = idle_count ? due - now() : PATIENCE_MS * (SECOND / 1000);
+        struct timespec wait = {.tv_sec = left < 0 ? 0 : left / SECOND,
+                                .tv_nsec = left < 0 ? 0 : left % SECOND};
         int events = epoll_pwait2(poller, ready, MAX_EVENTS, &wait, NULL);
+        if (events == 0 && idle_count == 0)
+            die("no reply within %d s", PATIENCE_MS / 1000);
         for (int i = 0; i < events && !window.is_over; i++)
             if (count_lines(ready[i].data.ptr))
                 idle[idle_count++] = ready[i].data.ptr;
@@ -448,13 +451,25 @@ static void run_replies(void)
     run(continue_reply);
 }
 
+/* Whether a datagram answers one that has been sent again meanwhile. */
+static int is_late(const struct client *client)
+{
+    char digits[9] = {0}, line[LINE];
+    memcpy(digits, scratch + 8, 8);
+    uint32_t sequence = strtoul(digits, NULL, 16);
+    if (sequence + 1 >= client->sequence)
+        return 0;
+    write_line(client - clients, sequence, line);
+    return memcmp(scratch, line, LINE) == 0;
+}
+
 static void continue_datagrams(struct client *client)
 {
     ssize_t got = receive(client, sizeof scratch);
     if (got < 0)
         return;
-    if (got == LINE && memcmp(scratch, client->expected, 16) != 0) {
-        window.late++; /* it was sent again meanwhile */
+    if (got == LINE && is_late(client)) {
+        window.late++;
         return;
     }
     if (got != LINE)

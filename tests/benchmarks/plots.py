@@ -14,11 +14,8 @@ from benchmarks.contenders import CONTENDERS, OURS
 from benchmarks.results import Results
 from benchmarks.works import CPU, WORKS
 
-# Works whose bars are drawn, in this order.
-BARS: Final = ("echo-100", "pipelined", "connect", "udp", "idle", "reply-64m", "stop")
-
 # Works whose latency is drawn.
-CURVES: Final = ("steady", "echo-100", "connect")
+CURVES: Final = ("steady", "echo-1", "echo-100", "connect")
 
 # The echoes, by their number of connections.
 ECHOES: Final = {
@@ -74,7 +71,7 @@ def draw_all(results: Results, directory: Path) -> list[Path]:
     """Draw what there are results for. Return the files."""
     directory.mkdir(parents=True, exist_ok=True)
     drawn = [
-        *(_draw_bars(results, name, directory) for name in BARS),
+        *(_draw_bars(results, name, directory) for name in WORKS),
         *(_draw_latency(results, name, directory) for name in CURVES),
         _draw_growth(results, directory),
     ]

@@ -44,6 +44,9 @@ PROCESS: Final = Figure("process_mib", "MiB")
 LOAD: Final = Figure("load_busy", "load %", digits=0)
 SERVER: Final = Figure("server_busy", "server %", digits=0)
 
+LOST: Final = Figure("lost", "lost", digits=0)
+RESET: Final = Figure("reset", "reset", digits=0)
+
 RUN: Final = (CPU, RATE, P50, P99, P999, PROCESS, SERVER, LOAD)
 
 
@@ -118,6 +121,7 @@ WORKS: Final = {
             "lines",
             "connect",
             32,
+            figures=(*RUN, RESET),
             quick=USUAL,
         ),
         Work(
@@ -143,6 +147,7 @@ WORKS: Final = {
             "datagrams",
             "datagrams",
             50,
+            figures=(*RUN, LOST),
             quick=USUAL,
         ),
         Work(
@@ -165,7 +170,7 @@ WORKS: Final = {
             figures=(
                 STOP,
                 Figure("stop_cpu_ms", "CPU ms"),
-                Figure("reset", "reset", 0),
+                RESET,
             ),
             quick=NEAREST,
         ),
