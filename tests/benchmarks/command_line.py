@@ -107,7 +107,10 @@ def _measure(options: argparse.Namespace) -> Results:
         check_honesty(load)
         bench = Bench(load, server_core, pace)
         todo = list(turns(plan, pace.rounds))
-        measure_all(todo, results, bench, _show)
+        try:
+            measure_all(todo, results, bench, _show)
+        except KeyboardInterrupt:
+            _show("interrupted: what there is follows")
     done = len(results.samples) + len(results.failures)
     results.about["turns"] = f"{done} of {len(todo)}"
     return results
