@@ -33,6 +33,10 @@ DRAWN: Final = (
     "socketserver-threading",
 )
 
+# How many times as long as ours a bar may be: the rest of it is cut off, so that one
+# that is far behind does not make all others look alike.
+CUT: Final = 5
+
 OUR_COLOUR: Final = "#d1495b"
 FLOOR_COLOUR: Final = "#2e4057"
 OTHER_COLOUR: Final = "#8d99ae"
@@ -99,10 +103,12 @@ def _draw_bars(results: Results, work: str, directory: Path) -> Path | None:
         color=[_bar_colour(name) for name in names],
         error_kw={"elinewidth": 1, "ecolor": "#444444", "capsize": 2},
     )
+    ends = [median + more for median, more in zip(medians, above, strict=True)]
+    end = min(max(ends), CUT * spreads.get(OURS, spreads[names[0]]).median)
     for index, median in enumerate(medians):
-        label = f" {median:,.{figure.digits}f}"
-        axes.text(median + above[index], index, label, va="center", fontsize=8)
-    axes.set_xlim(0, max(m + a for m, a in zip(medians, above, strict=True)) * 1.12)
+        label = f" {median:,.{figure.digits}f}{' …' if median > end else ''}"
+        axes.text(min(ends[index], end), index, label, va="center", fontsize=8)
+    axes.set_xlim(0, end)
     axes.set_title(f"{WORKS[work].title}: {figure.unit}, less is better", fontsize=9)
     return _save(canvas, directory / f"{work}.svg")
 

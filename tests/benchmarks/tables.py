@@ -130,7 +130,7 @@ def _compared(results: Results, applies: Callable[[float], bool]) -> list[str]:
         named = [
             f"{CONTENDERS[name].title} {ratio_cell(ratio)}"
             for name in results.contenders(work)
-            if name != OURS
+            if not name.startswith(OURS)
             if (ratio := results.ratio(work, OURS, (name,), figure))
             if applies(ratio.median)
         ]
