@@ -82,6 +82,15 @@ def proof(session: nox.Session) -> None:
     session.run("pytest", "-m", "proof", *session.posargs)
 
 
+@nox.session(default=False)
+def benchmarks(session: nox.Session) -> None:
+    """Compare with other libraries. Pass --quick for less, --list for the names."""
+    session.install(".", *_groups("benchmarks"))
+    # The checkout is what is measured: "-m" puts it first.
+    session.env["PYTHONPATH"] = "tests"
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the docs and run every example in them."""

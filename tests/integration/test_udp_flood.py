@@ -30,7 +30,7 @@ from trioserver import (
     UDPSessionServer,
 )
 
-FLOOD = Path(__file__).parents[1] / "benchmarks" / "udp_flood.py"
+FLOOD = Path(__file__).parents[1] / "kit" / "udp_flood.py"
 
 # Bytes that a flood may make a process grow by.
 MAX_GROWTH_MIB = 5
@@ -112,7 +112,7 @@ async def test_another_udp_client_is_served_too() -> None:
 )
 @pytest.mark.slow
 async def test_memory_is_bounded(options: tuple[str, ...]) -> None:
-    """A shorter run of the benchmark, whose handlers need a second for each one."""
+    """Of a server whose handlers need a second for each datagram."""
     printed = await output_of(str(FLOOD), "--seconds", "1.5", *options)
 
     growth = re.search(r"growth: (-?[\d.]+) MiB", printed)

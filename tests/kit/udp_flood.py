@@ -1,6 +1,6 @@
 """Memory of a UDP server in a flood, with a handler that is slow.
 
-    python tests/benchmarks/udp_flood.py [--limit 100] [--seconds 5] [--sessions]
+    python tests/kit/udp_flood.py [--limit 100] [--seconds 5] [--sessions]
 
 Two senders send as fast as they can, from more and more addresses with ``--sessions``.
 Prints how much the resident memory of the server's process has grown, and what became
