@@ -10,6 +10,7 @@ import trio
 from trioserver._datagrams.thread_socket import ThreadDatagram
 from trioserver._engine.hooks import Request
 from trioserver._log import describe, log
+from trioserver._streams.connection import Connection
 
 
 async def close_forcefully(request: Request) -> None:
@@ -17,6 +18,9 @@ async def close_forcefully(request: Request) -> None:
 
     Like `trio.aclose_forcefully`, but it cannot fail, and a cancelled task may call it.
     """
+    if isinstance(request, Connection):
+        request.close()
+        return
     if not isinstance(request, trio.abc.AsyncResource):
         close_socket(request)
         return
