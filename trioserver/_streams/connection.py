@@ -70,7 +70,12 @@ class Connection(SocketEnd, trio.abc.HalfCloseableStream):
         """Receive as `receive_some` does, but wait first."""
         self._check_can_receive()
         while True:
-            await self._wait_readable()
+            # As _wait_readable() does, but without a coroutine more.
+            self._busy_receiving = True
+            try:
+                await self._ready.wait_readable()
+            finally:
+                self._busy_receiving = False
             data = self.receive_nowait(max_bytes)
             if data is not None:
                 return data

@@ -209,7 +209,6 @@ class EdgeReadiness:
         "_on_writable",
         "_poller",
         "_portable",
-        "_portable_is_used",
         "_reader",
         "_socket",
         "_tells_drained",
@@ -223,8 +222,7 @@ class EdgeReadiness:
         """Whether there may be something to read, as far as anybody knows."""
         self._socket = sock
         self._poller = poller
-        self._portable = TrioReadiness(sock)
-        self._portable_is_used = False
+        self._portable: TrioReadiness | None = None
         self._descriptor = _NOT_REGISTERED
         self._has_ended = False
         # A local socket gives less than there is where descriptors were passed along
@@ -247,8 +245,7 @@ class EdgeReadiness:
         """Wait until there is something to read, the end of the stream included."""
         self.is_readable = True  # after this, whatever ends the wait
         if self._descriptor == _NOT_REGISTERED and not self._register():
-            self._portable_is_used = True
-            await self._portable.wait_readable()
+            await self._without_poller().wait_readable()
             return
         if self._reader is not None:
             message = "another task waits to read from this socket"
@@ -262,8 +259,7 @@ class EdgeReadiness:
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""
         if self._descriptor == _NOT_REGISTERED and not self._register():
-            self._portable_is_used = True
-            await self._portable.wait_writable()
+            await self._without_poller().wait_writable()
             return
         if self._writer is not None:
             message = "another task waits to write to this socket"
@@ -295,7 +291,7 @@ class EdgeReadiness:
         if self._descriptor != _NOT_REGISTERED:
             self._poller.unregister(self._descriptor)
             self.release()
-        if self._portable_is_used:
+        if self._portable is not None:
             self._portable.close()
 
     # For the poller
@@ -330,6 +326,12 @@ class EdgeReadiness:
         self._reader = self._writer = None
 
     # Inside
+
+    def _without_poller(self) -> TrioReadiness:
+        """Return how to wait where no poller runs; most connections never do."""
+        if self._portable is None:
+            self._portable = TrioReadiness(self._socket)
+        return self._portable
 
     def _register(self) -> bool:
         descriptor = self._socket.fileno()

@@ -190,7 +190,11 @@ class BufferedReader:
 
     async def __anext__(self) -> bytes:
         """Read the next line as `readline` does."""
-        line = await self.readline()
+        # Not by readline(): each coroutine that an idle connection waits in costs.
+        if self._closed or self._receiving:
+            self._check_can_read()
+        limit = self.max_line_bytes
+        line = self._take_line(await self._find(b"\n", limit, enough=limit + 1))
         if not line:
             raise StopAsyncIteration
         return line
@@ -308,6 +312,15 @@ class BufferedReader:
                 searched = max(0, stop - len(separator) + 1)
                 await self._receive(1)
             has_paid = True
+
+    def _take_line(self, end: int | None) -> bytes:
+        """Remove a line from the buffer: through its *end*, or the last one."""
+        if end is None and len(self._buffer) > self.max_line_bytes:
+            self._refuse(
+                "a line is too long: raise max_line_bytes to allow it",
+                self.max_line_bytes,
+            )
+        return self._take(len(self._buffer) if end is None else end)
 
     def _take(self, size: int) -> bytes:
         """Remove the first *size* bytes from the buffer."""
