@@ -16,6 +16,7 @@ import select
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, final
 
 import trio
@@ -230,7 +231,7 @@ class EdgeReadiness:
         self._tells_drained = sock.family in _INET_FAMILIES
         self._reader: trio.lowlevel.Task | None = None
         self._writer: trio.lowlevel.Task | None = None
-        self._on_writable: Callable[[], None] | None = None
+        self._on_writable: Callable[[], bool] | None = None
 
     def note_drained(self) -> None:
         """Note that a read has got less than it asked for: there was no more.
@@ -269,21 +270,18 @@ class EdgeReadiness:
             self._writer = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_writing)
         finally:
-            # Closed by somebody else, its number may be another connection's by now.
-            if _NOT_REGISTERED != self._descriptor == self._socket.fileno():
-                on = self._on_writable is not None
-                self._poller.watch_writing(self._descriptor, on=on)
+            self._watch_writing(on=self._on_writable is not None)
         self._check_open()
 
-    def call_soon(self, call: Callable[[], None]) -> bool:
-        """Call *call* when the running task waits. Return whether that is possible."""
-        return self._poller.call_soon(call)
+    def call_soon(self, send: Callable[[], bool]) -> bool:
+        """Call *send* when the running task waits, and while it returns False, again.
 
-    def call_when_writable(self, call: Callable[[], None]) -> None:
-        """Call *call* once there is room to write, if that is possible."""
-        if self._descriptor != _NOT_REGISTERED or self._register():
-            self._on_writable = call
-            self._poller.watch_writing(self._descriptor, on=True)
+        Each time there has to be room to write first.
+
+        Returns:
+            Whether that is possible.
+        """
+        return self._poller.call_soon(partial(self._call, send))
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
@@ -351,12 +349,21 @@ class EdgeReadiness:
             task, self._reader = self._reader, None
             trio.lowlevel.reschedule(task)
 
+    def _watch_writing(self, *, on: bool) -> None:
+        # Closed by somebody else, its number may be another connection's by now.
+        if _NOT_REGISTERED != self._descriptor == self._socket.fileno():
+            self._poller.watch_writing(self._descriptor, on=on)
+
+    def _call(self, send: Callable[[], bool]) -> None:
+        if not send() and (self._descriptor != _NOT_REGISTERED or self._register()):
+            self._on_writable = send
+            self._watch_writing(on=True)
+
     def _call_on_writable(self) -> None:
         if self._on_writable is not None:
-            call, self._on_writable = self._on_writable, None
-            if self._writer is None:
-                self._poller.watch_writing(self._descriptor, on=False)
-            call()
+            send, self._on_writable = self._on_writable, None
+            self._watch_writing(on=False)
+            self._call(send)
 
     def _wake_writer(self) -> None:
         if self._writer is not None:

@@ -39,17 +39,15 @@ class GatheredOutput:
         self._data += data
         return True
 
-    def send(self) -> None:
-        """Send what the socket takes now, and the rest as soon as it takes more."""
-        if not self._data:
-            return
+    def send(self) -> bool:
+        """Send what the socket takes now. Return whether nothing is left."""
         try:
-            self.send_with(b"")
+            if self._data:
+                self.send_with(b"")
         except OSError:
             # Whoever uses the socket next is told so again.
             self._data.clear()
-        if self._data:
-            self._readiness.call_when_writable(self.send)
+        return not self._data
 
     def send_with(self, data: bytes | bytearray | memoryview) -> int | None:
         """Send this, and *data* after it, in one call.

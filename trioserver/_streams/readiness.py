@@ -30,12 +30,15 @@ class Readiness(Protocol):
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""
 
-    def call_soon(self, call: Callable[[], None]) -> bool:
-        """Call *call* when the running task waits. Return whether that is possible."""
-        ...
+    def call_soon(self, send: Callable[[], bool]) -> bool:
+        """Call *send* when the running task waits, and while it returns False, again.
 
-    def call_when_writable(self, call: Callable[[], None]) -> None:
-        """Call *call* once there is room to write, if that is possible."""
+        Each time there has to be room to write first.
+
+        Returns:
+            Whether that is possible.
+        """
+        ...
 
     def close(self) -> None:
         """Wake whoever waits, with `trio.ClosedResourceError`.
@@ -69,13 +72,10 @@ class TrioReadiness:
 
     def call_soon(
         self,
-        call: Callable[[], None],  # noqa: ARG002  # as an EdgeReadiness takes it
+        send: Callable[[], bool],  # noqa: ARG002  # as an EdgeReadiness takes it
     ) -> bool:
         """Return False: nobody is there to call it."""
         return False
-
-    def call_when_writable(self, call: Callable[[], None]) -> None:
-        """Do nothing, since `call_soon` never calls what would ask for this."""
 
     def close(self) -> None:
         """Wake whoever waits, with `trio.ClosedResourceError`."""

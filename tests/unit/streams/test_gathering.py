@@ -83,6 +83,46 @@ async def test_flushing_sends_what_was_kept() -> None:
             assert arrived(peer) == b"first\n"
 
 
+async def test_flushing_waits_for_room() -> None:
+    async with polling() as poller:
+        with linked(poller, socket_pair()) as (connection, peer):
+            filled = fill(connection.socket)
+            assert connection.send_soon(b"more")
+            received = b""
+            async with waiting(BufferedWriter(connection).flush):
+                while len(received) < filled + len(b"more"):
+                    received += arrived(peer)
+                    await trio.testing.wait_all_tasks_blocked()
+
+    assert received.endswith(b"-more")
+
+
+async def test_nothing_is_kept_while_another_task_sends() -> None:
+    async with polling() as poller:
+        with linked(poller, socket_pair()) as (connection, peer):
+            reader, writer = files(connection)
+            peer.sendall(b"first\nsecond\n")
+            line = await reader.readline()
+            fill(connection.socket)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(connection.send_all, b"in the way")
+                await trio.testing.wait_all_tasks_blocked()
+
+                with pytest.raises(trio.BusyResourceError):
+                    await writer.write(line)
+                nursery.cancel_scope.cancel()
+
+
+async def test_on_another_stream_nothing_is_kept() -> None:
+    far, near = trio.testing.memory_stream_pair()
+    reader = BufferedReader(near)
+    writer = BufferedWriter(near, reader=reader)
+    await far.send_all(b"first\nsecond\n")
+    await writer.write(await reader.readline())
+
+    assert await far.receive_some() == b"first\n"
+
+
 async def test_nothing_is_kept_where_no_poller_runs() -> None:
     with linked(EdgePoller()) as (connection, peer):
         reader, writer = files(connection)
@@ -207,3 +247,18 @@ async def test_it_leaves_when_the_poller_ends() -> None:
         async with poller.running():
             assert connection.send_soon(b"last words")
         assert arrived(peer) == b"last words"
+
+
+async def test_what_finds_no_room_when_the_poller_ends_leaves_with_the_next() -> None:
+    poller = EdgePoller()
+    with trio.fail_after(STUCK), linked(poller, socket_pair()) as (connection, peer):
+        async with poller.running():
+            filled = fill(connection.socket)
+            assert connection.send_soon(b"last ")
+        received = b""
+        async with waiting(lambda: connection.send_all(b"words")):
+            while len(received) < filled + len(b"last words"):
+                received += arrived(peer)
+                await trio.testing.wait_all_tasks_blocked()
+
+    assert received.endswith(b"-last words")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 import trio
 import trio.testing
@@ -252,14 +254,43 @@ async def test_reads_from_a_connection() -> None:
     assert lines == [b"one\n", b"two\n"]
 
 
-async def test_refuses_to_read_once_closed() -> None:
-    reader = reader_of(b"ab")
+READS: dict[str, Callable[[BufferedReader], Awaitable[bytes]]] = {
+    "read": BufferedReader.read,
+    "read1": BufferedReader.read1,
+    "readline": BufferedReader.readline,
+    "readuntil": BufferedReader.readuntil,
+    "readexactly": lambda reader: reader.readexactly(1),
+    "iteration": BufferedReader.__anext__,
+}
+each_read = pytest.mark.parametrize("read", READS.values(), ids=READS.keys())
+
+
+@each_read
+async def test_refuses_to_read_once_closed(
+    read: Callable[[BufferedReader], Awaitable[bytes]],
+) -> None:
+    reader = reader_of(b"ab\n")
     before = reader.closed
     reader.close()
 
     with pytest.raises(trio.ClosedResourceError, match="this reader was closed"):
-        await reader.read(1)
+        await read(reader)
     assert (before, reader.closed) == (False, True)
+
+
+@each_read
+async def test_refuses_a_second_task_that_reads(
+    read: Callable[[BufferedReader], Awaitable[bytes]],
+) -> None:
+    _, near = trio.testing.memory_stream_pair()
+    reader = BufferedReader(near)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reader.read)
+        await trio.testing.wait_all_tasks_blocked()
+
+        with pytest.raises(trio.BusyResourceError, match="another task is reading"):
+            await read(reader)
+        nursery.cancel_scope.cancel()
 
 
 async def test_gives_up_after_its_timeout_and_keeps_what_has_come(
