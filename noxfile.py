@@ -19,6 +19,9 @@ nox.options.sessions = ["lint", "types", "tests", "docs"]
 PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 
+# The blocks of a page of documentation run one after the other, as a file's tests do.
+PARALLEL = ["--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile"]
+
 
 def _find_pyenv_pythons() -> None:
     """Let nox find the Pythons that pyenv has installed but not made global."""
@@ -60,7 +63,7 @@ def tests(session: nox.Session) -> None:
     session.install(".", *_groups("tests"))
     # Without this, "-m" puts the checkout ahead of what was installed.
     session.env["PYTHONSAFEPATH"] = "1"
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
     if not session.posargs:
         session.notify("coverage")
 

@@ -65,7 +65,15 @@ class Callable:
         partial(AsynchronousUpper),
         Callable(),
     ],
-    ids=str,
+    ids=[
+        "synchronous class",
+        "asynchronous class",
+        "function",
+        "asynchronous function",
+        "partial of a function",
+        "partial of a class",
+        "callable object",
+    ],
 )
 async def test_every_request_has_a_child_of_its_own(handler: Handler) -> None:
     async with serving(ForkingTCPServer(LOOPBACK, handler)) as server:

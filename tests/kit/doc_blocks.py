@@ -47,14 +47,14 @@ class BlockEvaluator:
     """Executes blocks; a block may ``await`` at its top level."""
 
     replies: list[bytes] = attrs.Factory(list)
-    """What each server that a block ran has answered to `GREETING`.
+    """What each server that a block of the page ran has answered to `GREETING`.
 
     A hidden block on the page can check them, under the name ``_replies``.
     """
 
     def __call__(self, example: Example) -> None:
         code = _compiled(example)
-        example.namespace["_replies"] = self.replies
+        self.replies = example.namespace.setdefault("_replies", [])
         before = _servers(example.namespace)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(trio, "run", self._run_briefly)

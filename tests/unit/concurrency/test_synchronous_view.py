@@ -36,7 +36,9 @@ async def wait_for(awaited: Awaited | Done) -> None:
 
 
 @pytest.mark.parametrize(
-    "result", [None, 5, DONE, Awaited(0), Closed(0), wait_for(Closed(0))], ids=repr
+    "result",
+    [None, 5, DONE, Awaited(0), Closed(0), wait_for(Closed(0))],
+    ids=["None", "number", "done", "awaitable", "closed", "coroutine"],
 )
 def test_finishes_what_need_not_wait(result: object) -> None:
     assert complete(result) is DONE

@@ -14,7 +14,7 @@ from trioserver import BufferedReader, BufferedWriter, Connection, ConnectionLos
 from trioserver._streams.edge_poller import EdgePoller
 from trioserver._streams.gathering import MAX_GATHERED_BYTES
 from unit.streams.edges import linked, polling, register, waiting
-from unit.streams.pairs import fill, socket_pair
+from unit.streams.pairs import connected, drain, fill, socket_pair
 
 Use = Callable[[Connection], Awaitable[object]]
 
@@ -121,6 +121,12 @@ async def test_on_another_stream_nothing_is_kept() -> None:
     await writer.write(await reader.readline())
 
     assert await far.receive_some() == b"first\n"
+
+
+async def test_nothing_is_kept_without_a_poller() -> None:
+    with connected() as (connection, peer):
+        assert not connection.send_soon(b"x")
+        assert drain(peer) == b""
 
 
 async def test_nothing_is_kept_where_no_poller_runs() -> None:
