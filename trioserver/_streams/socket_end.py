@@ -68,7 +68,7 @@ class SocketEnd:
 
     @property
     def holds_output(self) -> bool:
-        """Whether there is something that `send_soon` has kept."""
+        """Whether `send_soon` has kept something, or failed to send it."""
         return bool(self._gathered)
 
     # Receiving
@@ -82,6 +82,8 @@ class SocketEnd:
             return None
         try:
             data = self.socket.recv(max_bytes)
+            if not data and self._gathered:
+                self._gathered.check_end()
         except BlockingIOError:
             return None
         except OSError as error:
@@ -118,11 +120,19 @@ class SocketEnd:
         Returns:
             Whether it will. If not, it has to be sent.
         """
-        if self._busy_sending or self._eof_sent:
+        if self._busy_sending or self._eof_sent or self.is_closed:
             self._check_can_send()
         if self._gathered is None:
             self._gathered = GatheredOutput(self.socket, self._ready)
-        return self._gathered.add(data)
+        try:
+            return self._gathered.add(data)
+        except OSError as error:
+            raise stream_error(error) from error
+
+    def forget_output(self) -> None:
+        """Do not send what `send_soon` has kept."""
+        if self._gathered is not None:
+            self._gathered.forget()
 
     def half_close(self) -> None:
         """Send an end-of-file as `send_eof` does, without a checkpoint."""
@@ -159,6 +169,7 @@ class SocketEnd:
             return
         if self._gathered:
             self._gathered.send()
+            self._gathered = None
         self._ready.close()
         try:
             self.socket.close()
