@@ -173,6 +173,8 @@ class EdgePoller:
         self._registered[descriptor] = readiness
         return True
 
+    # Ctrl-C may not strike where it would leave the caller neither waiting nor woken.
+    @trio.lowlevel.enable_ki_protection
     def call_soon(self, call: Callable[[], None]) -> bool:
         """Call *call* when the running task waits. Return whether that is possible."""
         if self._epoll is None:
@@ -281,6 +283,9 @@ class EdgeReadiness:
 
     def call_soon(self, call: Callable[[], None]) -> bool:
         """Call *call* when the running task waits. Return whether that is possible."""
+        # What then finds no room must be able to wait for some.
+        if self._descriptor == _NOT_REGISTERED and not self._register():
+            return False
         return self._poller.call_soon(call)
 
     def call_when_writable(self, call: Callable[[], None]) -> None:
@@ -352,7 +357,8 @@ class EdgeReadiness:
     def _call_on_writable(self) -> None:
         if self._on_writable is not None:
             call, self._on_writable = self._on_writable, None
-            if self._writer is None:
+            # As in wait_writable(): its number may be another connection's by now.
+            if self._writer is None and self._descriptor == self._socket.fileno():
                 self._poller.watch_writing(self._descriptor, on=False)
             call()
 

@@ -60,7 +60,7 @@ async def half_close_and_linger(
     Cancellation:
         Lingering ends. The caller can call again, under a deadline.
     """
-    if connection.has_received_eof:
+    if connection.has_received_eof and not connection.holds_output:
         # Nothing is left that could make the kernel reset the connection, and whatever
         # was written arrives, with an end-of-file of its own, after it is closed.
         return
@@ -68,8 +68,9 @@ async def half_close_and_linger(
     discarded = _Bin(connection, max_bytes)
     discard = discarded.fill_until_delivered if is_hurried else discarded.fill
     try:
-        connection.half_close()
         with trio.move_on_after(linger_timeout):
+            await connection.flush()
+            connection.half_close()
             await discard()
     except _ENDED:
         return

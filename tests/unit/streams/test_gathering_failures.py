@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import ClassVar
 
@@ -10,12 +11,16 @@ import pytest
 import trio
 import trio.testing
 
-from kit.serving import reset_on_close
+from kit.serving import STUCK, reset_on_close
 from trioserver import (
     BufferedReader,
     BufferedWriter,
+    Connection,
     ConnectionLostError,
+    RequestTimeoutError,
 )
+from trioserver._streams.edge_poller import EdgePoller
+from trioserver._streams.lingering_close import half_close_and_linger
 from unit.streams.edges import linked, polling, receiving, register, waiting
 from unit.streams.pairs import SMALL_BYTES, fill, socket_pair, tcp_pair
 
@@ -124,3 +129,74 @@ async def test_a_closed_connection_holds_nothing_that_finish_would_send() -> Non
             await connection.aclose()
 
             await BufferedWriter(connection).aclose()
+
+
+async def test_what_did_not_leave_in_time_is_gone() -> None:
+    async with polling() as poller:
+        with linked(poller, socket_pair()) as (connection, _):
+            fill(connection.socket)
+            writer = BufferedWriter(connection, timeout=0)
+            assert connection.send_soon(b"kept")
+            with pytest.raises(RequestTimeoutError):
+                await writer.write(b"sent")
+
+            # With nothing left, this does not wait for another time-out.
+            await writer.aclose()
+
+
+async def test_nothing_is_kept_where_nobody_could_tell_when_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with polling() as poller:
+        with linked(poller) as (connection, _):
+            monkeypatch.setattr(EdgePoller, "register", lambda *_: False)
+
+            assert not connection.send_soon(b"first")
+
+
+@pytest.mark.parametrize("has_received_eof", [False, True])
+async def test_a_request_ends_with_what_was_kept(*, has_received_eof: bool) -> None:
+    async with polling() as poller:
+        with linked(poller, socket_pair()) as (connection, peer):
+            if has_received_eof:
+                peer.shutdown(socket.SHUT_WR)
+                assert await connection.receive(1) == b""
+            fill(connection.socket)
+            assert connection.send_soon(b"last words")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(end, connection)
+                received = await receive_to_end(peer)
+
+    assert received.endswith(b"-last words")
+
+
+async def end(connection: Connection) -> None:
+    """End a request, as a server does."""
+    await half_close_and_linger(connection)
+    connection.close()
+
+
+async def receive_to_end(peer: socket.socket) -> bytes:
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer.dup()))
+    with trio.fail_after(STUCK):
+        async with stream:
+            await trio.testing.wait_all_tasks_blocked()
+            received = b"".join([data async for data in stream])
+            peer.shutdown(socket.SHUT_RDWR)
+            return received
+
+
+async def test_room_in_a_socket_that_somebody_closed_harms_nobody() -> None:
+    async with polling() as poller:
+        with linked(poller, socket_pair()) as (connection, peer):
+            fill(connection.socket)
+            assert connection.send_soon(b"kept")
+            await trio.testing.wait_all_tasks_blocked()
+            # Somebody else has it open, and so the epoll does not forget it.
+            duplicate = os.dup(connection.socket.fileno())
+            connection.socket.close()
+            try:
+                peer.recv(1048576)
+                await trio.testing.wait_all_tasks_blocked()
+            finally:
+                os.close(duplicate)
