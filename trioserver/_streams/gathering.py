@@ -84,7 +84,7 @@ class GatheredOutput:
     # Ctrl-C may not strike between the sending and the removing: it would leave twice.
     @trio.lowlevel.enable_ki_protection
     def send_with(self, data: bytes | bytearray | memoryview) -> int | None:
-        """Send this, and *data* after it, in one call.
+        """Send this, and the first part of *data* after it, in one call.
 
         Returns:
             How much of *data* was sent; None if nothing of it could be.
@@ -94,7 +94,8 @@ class GatheredOutput:
         """
         self._raise_failure()
         try:
-            sent = self._socket.send(self._data + data)
+            # Of what is large, only a part is worth the copy.
+            sent = self._socket.send(self._data + data[:MAX_GATHERED_BYTES])
         except BlockingIOError:
             return None
         beyond = sent - len(self._data)

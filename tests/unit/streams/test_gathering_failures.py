@@ -20,9 +20,10 @@ from trioserver import (
     RequestTimeoutError,
 )
 from trioserver._streams.edge_poller import EdgePoller
+from trioserver._streams.gathering import MAX_GATHERED_BYTES
 from trioserver._streams.lingering_close import half_close_and_linger
 from unit.streams.edges import linked, polling, receiving, register, waiting
-from unit.streams.pairs import SMALL_BYTES, fill, socket_pair, tcp_pair
+from unit.streams.pairs import PLENTY_BYTES, SMALL_BYTES, fill, socket_pair, tcp_pair
 
 
 class OddSocket(socket.socket):
@@ -31,8 +32,10 @@ class OddSocket(socket.socket):
     __slots__ = ()
     failures: ClassVar[list[OSError]] = []
     protected: ClassVar[list[bool]] = []
+    sizes: ClassVar[list[int]] = []
 
     def send(self, data: bytes | bytearray | memoryview, flags: int = 0, /) -> int:  # type: ignore[override]  # what is sent here
+        self.sizes.append(len(data))
         self.protected.append(trio.lowlevel.currently_ki_protected())
         if self.failures:
             raise self.failures.pop()
@@ -109,6 +112,17 @@ async def test_ctrl_c_does_not_let_it_leave_twice() -> None:
             await connection.send_some(b"second")
 
     assert OddSocket.protected == [True]
+
+
+async def test_what_is_large_is_not_copied_behind_it() -> None:
+    OddSocket.sizes.clear()
+    async with polling() as poller:
+        with linked(poller) as (connection, _):
+            connection.socket.__class__ = OddSocket
+            assert connection.send_soon(b"first")
+            await connection.send_some(bytes(PLENTY_BYTES))
+
+    assert OddSocket.sizes == [len(b"first") + MAX_GATHERED_BYTES]
 
 
 async def test_nothing_is_kept_for_a_connection_that_was_closed() -> None:
