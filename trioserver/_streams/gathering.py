@@ -45,7 +45,8 @@ class GatheredOutput:
         Raises:
             OSError: If what was kept before has failed to leave.
         """
-        self._raise_failure()
+        if self._failure is not None:
+            self._raise_failure()
         if len(self._data) + len(data) > MAX_GATHERED_BYTES:
             return False
         if not self._data and not self._readiness.call_soon(self.send):

@@ -120,9 +120,11 @@ class SocketEnd:
         Returns:
             Whether it will. If not, it has to be sent.
         """
-        if self._busy_sending or self._eof_sent or self.is_closed:
+        if self._busy_sending or self._eof_sent:
             self._check_can_send()
         if self._gathered is None:
+            # So it is again once this is closed.
+            self._check_open()
             self._gathered = GatheredOutput(self.socket, self._ready)
         try:
             return self._gathered.add(data)
@@ -167,7 +169,7 @@ class SocketEnd:
         """Close the connection as `aclose` does, without a checkpoint."""
         if self.is_closed:
             return
-        if self._gathered:
+        if self._gathered is not None:
             self._gathered.send()
             self._gathered = None
         self._ready.close()

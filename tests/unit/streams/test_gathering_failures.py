@@ -125,9 +125,15 @@ async def test_what_is_large_is_not_copied_behind_it() -> None:
     assert OddSocket.sizes == [len(b"first") + MAX_GATHERED_BYTES]
 
 
-async def test_nothing_is_kept_for_a_connection_that_was_closed() -> None:
+@pytest.mark.parametrize("has_kept_before", [False, True])
+async def test_nothing_is_kept_for_a_connection_that_was_closed(
+    *, has_kept_before: bool
+) -> None:
     async with polling() as poller:
         with linked(poller) as (connection, _):
+            if has_kept_before:
+                assert connection.send_soon(b"early")
+                await connection.flush()
             connection.close()
 
             with pytest.raises(trio.ClosedResourceError):
