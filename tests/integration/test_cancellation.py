@@ -215,7 +215,7 @@ def test_leaves_nothing_behind(
 
 def find_planted(case: Case) -> Findings:
     """Find the bug in *case*, at whatever event it shows."""
-    return end_everywhere(partial(play, case), ACTIONS[0], every=True, hang=0.2)
+    return end_everywhere(partial(play, case), ACTIONS[0], every=True, hang=1)
 
 
 class LosingServer(QuietServer):

@@ -38,6 +38,10 @@ class CountedSocket(socket.socket):
         self.calls["send"] += 1
         return super().send(data, flags)
 
+    def shutdown(self, how: int, /) -> None:
+        self.calls["shutdown"] += 1
+        super().shutdown(how)
+
 
 class CountedServer(TCPServer):
     """Has sockets that count."""
@@ -116,5 +120,6 @@ async def test_a_connection_costs_no_more_than_it_has_to() -> None:
             # The line and the end; before, perhaps, that neither is there yet.
             assert 2 * ROUNDS <= calls["recv"] <= 3 * ROUNDS
             assert calls["send"] == ROUNDS
+            assert calls["shutdown"] == ROUNDS
             assert steps["_run"] <= 3 * ROUNDS
             assert steps["_wake_forever"] <= 3 * ROUNDS

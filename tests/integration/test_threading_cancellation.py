@@ -178,7 +178,7 @@ def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> No
 
 def find_planted(case: Case) -> Findings:
     """Find the bug in *case*, at whatever event it shows."""
-    return end_everywhere(partial(play, case), ACTIONS[0], every=True, hang=0.2)
+    return end_everywhere(partial(play, case), ACTIONS[0], every=True, hang=1)
 
 
 class LosingServer(QuietServer):

@@ -174,6 +174,8 @@ class EdgePoller:
         self._registered[descriptor] = readiness
         return True
 
+    # Ctrl-C may not strike where it would leave the caller neither waiting nor woken.
+    @trio.lowlevel.enable_ki_protection
     def call_soon(self, call: Callable[[], None]) -> bool:
         """Call *call* when the running task waits. Return whether that is possible."""
         if self._epoll is None:
@@ -281,6 +283,9 @@ class EdgeReadiness:
         Returns:
             Whether that is possible.
         """
+        # What then finds no room must be able to wait for some.
+        if self._descriptor == _NOT_REGISTERED and not self._register():
+            return False
         return self._poller.call_soon(partial(self._call, send))
 
     @trio.lowlevel.enable_ki_protection
@@ -355,7 +360,7 @@ class EdgeReadiness:
             self._poller.watch_writing(self._descriptor, on=on)
 
     def _call(self, send: Callable[[], bool]) -> None:
-        if not send() and (self._descriptor != _NOT_REGISTERED or self._register()):
+        if not send() and self._descriptor != _NOT_REGISTERED:
             self._on_writable = send
             self._watch_writing(on=True)
 

@@ -60,16 +60,19 @@ async def half_close_and_linger(
     Cancellation:
         Lingering ends. The caller can call again, under a deadline.
     """
-    if connection.has_received_eof:
-        # Nothing is left that could make the kernel reset the connection, and whatever
-        # was written arrives, with an end-of-file of its own, after it is closed.
-        return
-    is_hurried = in_demand or time_left() < linger_timeout
-    discarded = _Bin(connection, max_bytes)
-    discard = discarded.fill_until_delivered if is_hurried else discarded.fill
     try:
-        connection.half_close()
+        if connection.has_received_eof and not connection.holds_output:
+            # Nothing is left that could make the kernel reset the connection. The
+            # end-of-file is sent all the same: closing does not send it while another
+            # process has the socket open, too.
+            connection.half_close()
+            return
+        is_hurried = in_demand or time_left() < linger_timeout
+        discarded = _Bin(connection, max_bytes)
+        discard = discarded.fill_until_delivered if is_hurried else discarded.fill
         with trio.move_on_after(linger_timeout):
+            await connection.flush()
+            connection.half_close()
             await discard()
     except _ENDED:
         return

@@ -239,6 +239,9 @@ class BufferedReader:
         size = self._receive_bytes or min(wanted, RECEIVE_BYTES)
         self._receiving = True
         try:
+            if not self._receive_bytes:
+                # Cancelled, it has taken nothing that another program is to read.
+                await self._budget.spend()
             data = self._receive_nowait(size)
             if data is None:
                 if self._timeout is None:
@@ -248,8 +251,9 @@ class BufferedReader:
                 self._budget.renew()
             else:
                 self._note(data)
-                # A fast peer could otherwise keep one long read going for ever.
-                await self._budget.spend()
+                if self._receive_bytes:
+                    # A fast peer could otherwise keep one long read going for ever.
+                    await self._budget.spend()
         finally:
             self._receiving = False
 

@@ -68,7 +68,7 @@ class SocketEnd:
 
     @property
     def holds_output(self) -> bool:
-        """Whether there is something that `send_soon` has kept."""
+        """Whether `send_soon` has kept something, or failed to send it."""
         return bool(self._gathered)
 
     # Receiving
@@ -82,6 +82,8 @@ class SocketEnd:
             return None
         try:
             data = self.socket.recv(max_bytes)
+            if not data and self._gathered:
+                self._gathered.check_end()
         except BlockingIOError:
             return None
         except OSError as error:
@@ -121,8 +123,18 @@ class SocketEnd:
         if self._busy_sending or self._eof_sent:
             self._check_can_send()
         if self._gathered is None:
+            # So it is again once this is closed.
+            self._check_open()
             self._gathered = GatheredOutput(self.socket, self._ready)
-        return self._gathered.add(data)
+        try:
+            return self._gathered.add(data)
+        except OSError as error:
+            raise stream_error(error) from error
+
+    def forget_output(self) -> None:
+        """Do not send what `send_soon` has kept."""
+        if self._gathered is not None:
+            self._gathered.forget()
 
     def half_close(self) -> None:
         """Send an end-of-file as `send_eof` does, without a checkpoint."""
@@ -157,8 +169,9 @@ class SocketEnd:
         """Close the connection as `aclose` does, without a checkpoint."""
         if self.is_closed:
             return
-        if self._gathered:
+        if self._gathered is not None:
             self._gathered.send()
+            self._gathered = None
         self._ready.close()
         try:
             self.socket.close()

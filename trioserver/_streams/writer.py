@@ -116,6 +116,8 @@ class BufferedWriter:
 
     async def _write(self, data: bytes | bytearray | memoryview, sent: int) -> int:
         """Write *data*, of which the first bytes were *sent*."""
+        # Before it is added to what an earlier write has left.
+        self._check_can_write()
         with memoryview(data) as whole, whole.cast("B") as view, view[sent:] as rest:
             if self._buffer or len(rest) < self._buffer_bytes:
                 self._buffer += rest
@@ -181,6 +183,10 @@ class BufferedWriter:
     def _holds_output(self) -> bool:
         return bool(self._buffer) or self._sink.holds_output
 
+    def _forget_output(self) -> None:
+        self._buffer.clear()
+        self._sink.forget_output()
+
     async def _begin(self) -> None:
         self._check_can_write()
         if await self._budget.spend():
@@ -218,7 +224,7 @@ class BufferedWriter:
                     self._buffer += rest
             raise
         except BaseException:
-            self._buffer.clear()
+            self._forget_output()
             raise
         finally:
             self._sending = False
@@ -255,6 +261,9 @@ class _AnySink:
 
     async def flush(self) -> None:
         """Do nothing: it keeps nothing."""
+
+    def forget_output(self) -> None:
+        """Do nothing, likewise."""
 
     async def send_some(self, data: bytearray | memoryview) -> int:
         """Send all of *data*. Return its length."""

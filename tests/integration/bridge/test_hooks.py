@@ -57,16 +57,18 @@ async def test_a_request_is_processed_in_one_thread(
 async def test_what_a_handler_raises_is_handled_by_the_object_in_that_thread(
     server_class: type[JournalServer],
 ) -> None:
-    async with driving(server_class(FailingHandler)) as server:
-        assert await in_thread(ask, server) == b""
-        assert await in_thread(ask, server) == b""
-
     hooks = [
         "finish_request",
         "handle_error: ValueError('handle')",
         "shutdown_request",
         "close_request",
     ]
+    async with driving(server_class(FailingHandler)) as server:
+        assert await in_thread(ask, server) == b""
+        # The client hears of the end before the thread is done.
+        await eventually(lambda: len(server.hooks()) == len(hooks))
+        assert await in_thread(ask, server) == b""
+
     assert server.hooks() == hooks * 2
     assert threading.get_ident() not in server.threads_of(*hooks)
 

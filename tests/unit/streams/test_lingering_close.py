@@ -108,6 +108,18 @@ async def test_leaves_the_connection_open_for_its_owner() -> None:
         assert not connection.is_closed
 
 
+async def test_a_peer_that_has_ended_is_told_whoever_has_the_socket_as_well() -> None:
+    with connected() as (connection, peer), trio.fail_after(STUCK):
+        await peer.send_eof()
+        assert await connection.receive(1) == b""
+        # As a process has it that was forked meanwhile.
+        with connection.socket.dup():
+            await half_close_and_linger(connection)
+            connection.close()
+
+            assert await peer.receive_some() == b""
+
+
 @pytest.mark.parametrize("hurried", [False, True])
 async def test_a_peer_that_vanishes_ends_it_without_an_error(hurried: bool) -> None:
     with connected(tcp_pair()) as (connection, peer):

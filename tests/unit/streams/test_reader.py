@@ -368,3 +368,15 @@ async def test_a_line_is_whole_although_another_task_reads_meanwhile() -> None:
             await far.send_all(b"e\nnext line\n")
 
     assert taken + lines[0] == b"abcde\n"
+
+
+async def test_without_a_buffer_a_cancelled_read_leaves_what_is_there_to_others() -> (
+    None
+):
+    with connected() as (connection, peer):
+        await peer.send_all(b"for another program")
+        with trio.move_on_after(0) as scope:
+            await BufferedReader(connection, 0).read(3)
+
+        assert scope.cancelled_caught
+        assert await connection.receive_some() == b"for another program"

@@ -269,3 +269,27 @@ async def test_a_write_that_was_refused_can_be_repeated(buffer_size: int) -> Non
         await writer.write(b"once")
 
         assert await receive_rest(connection, peer) == b"direct, once"
+
+
+@pytest.mark.parametrize("buffer_size", [0, 8])
+async def test_another_task_that_sends_costs_nothing_of_what_was_written(
+    buffer_size: int,
+) -> None:
+    with connected() as (connection, peer):
+        filled = fill(connection.socket)
+        writer = BufferedWriter(connection, buffer_size)
+        if buffer_size:
+            await writer.write(b"written")
+        else:
+            await write_and_cancel(writer, b"written")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connection.send_all, b"of another")
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(trio.BusyResourceError):
+                await writer.write(b"refused")
+            received = b""
+            while len(received) < filled + len(b"of another"):
+                received += await peer.receive_some()
+        await writer.flush()
+
+        assert await receive_rest(connection, peer) == b"written"
