@@ -176,15 +176,12 @@ class EdgePoller:
 
     # Ctrl-C may not strike where it would leave the caller neither waiting nor woken.
     @trio.lowlevel.enable_ki_protection
-    def call_soon(self, call: Callable[[], None]) -> bool:
-        """Call *call* when the running task waits. Return whether that is possible."""
-        if self._epoll is None:
-            return False
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Call *call*, for a connection that is registered, once its task waits."""
         self._calls.append(call)
         if self._caller is not None:
             task, self._caller = self._caller, None
             trio.lowlevel.reschedule(task)
-        return True
 
     def watch_writing(self, descriptor: int, *, on: bool) -> None:
         """Also tell when *descriptor* can be written to, or no longer."""
@@ -286,7 +283,8 @@ class EdgeReadiness:
         # What then finds no room must be able to wait for some.
         if self._descriptor == _NOT_REGISTERED and not self._register():
             return False
-        return self._poller.call_soon(partial(self._call, send))
+        self._poller.call_soon(partial(self._call, send))
+        return True
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
