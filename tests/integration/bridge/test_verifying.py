@@ -18,7 +18,7 @@ from kit.journal_server import (
     ask,
     read_all,
 )
-from kit.serving import LOOPBACK, STUCK
+from kit.serving import LOOPBACK, STUCK, eventually
 from trioserver import serve_socketserver
 
 
@@ -63,6 +63,8 @@ async def test_a_verify_request_that_raises_is_an_error_of_the_request(
 
     async with driving(server):
         assert await in_thread(ask, server) == b"HELLO\n"
+        # The client hears of the end before the thread is done.
+        await eventually(lambda: "close_request" in server.hooks())
         with connect_blocking(server) as client:
             assert await in_thread(client.recv, 1) == b""
 
