@@ -82,7 +82,7 @@ def proof(session: nox.Session) -> None:
     session.install(".", *_groups("tests"))
     session.env["PYTHONSAFEPATH"] = "1"
     session.env["TRIOSERVER_TEST_EVERYTHING"] = "1"
-    session.run("pytest", "-m", "proof", *session.posargs)
+    session.run("pytest", "-m", "proof", *PARALLEL, *session.posargs)
 
 
 @nox.session(default=False)

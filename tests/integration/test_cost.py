@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import ClassVar
 
 import trio
@@ -76,13 +76,20 @@ def counting() -> Iterator[tuple[Counter[str], Counter[str]]]:
         trio.lowlevel.remove_instrument(steps)
 
 
-async def test_a_line_costs_two_calls_and_two_steps() -> None:
+@asynccontextmanager
+async def in_dialogue() -> AsyncIterator[trio.SocketStream]:
+    """Serve a client, which has asked once, so that its connection is known."""
     async with (
         serving(CountedServer(LOOPBACK, UpperHandler)) as server,
         await connect(server) as client,
     ):
         await ask(client, b"hello\n")
         await trio.testing.wait_all_tasks_blocked()
+        yield client
+
+
+async def test_a_line_costs_two_calls_and_two_steps() -> None:
+    async with in_dialogue() as client:
         with counting() as (calls, steps):
             for _ in range(ROUNDS):
                 await ask(client, b"hello\n")
@@ -93,12 +100,7 @@ async def test_a_line_costs_two_calls_and_two_steps() -> None:
 
 
 async def test_lines_that_were_sent_ahead_cost_two_calls_together() -> None:
-    async with (
-        serving(CountedServer(LOOPBACK, UpperHandler)) as server,
-        await connect(server) as client,
-    ):
-        await ask(client, b"hello\n")
-        await trio.testing.wait_all_tasks_blocked()
+    async with in_dialogue() as client:
         with counting() as (calls, _):
             for _ in range(ROUNDS):
                 await client.send_all(b"hello\n" * AHEAD)

@@ -27,6 +27,15 @@ def arrived(peer: socket.socket) -> bytes:
         return b""
 
 
+async def drained(peer: socket.socket, size: int) -> bytes:
+    """Return the next *size* bytes, and let others run whenever there is room."""
+    received = b""
+    while len(received) < size:
+        received += arrived(peer)
+        await trio.testing.wait_all_tasks_blocked()
+    return received
+
+
 def files(connection: Connection) -> tuple[BufferedReader, BufferedWriter]:
     """Return a reader and a writer that know of each other, as handlers have them."""
     reader = BufferedReader(connection)
@@ -88,11 +97,8 @@ async def test_flushing_waits_for_room() -> None:
         with linked(poller, socket_pair()) as (connection, peer):
             filled = fill(connection.socket)
             assert connection.send_soon(b"more")
-            received = b""
             async with waiting(BufferedWriter(connection).flush):
-                while len(received) < filled + len(b"more"):
-                    received += arrived(peer)
-                    await trio.testing.wait_all_tasks_blocked()
+                received = await drained(peer, filled + len(b"more"))
 
     assert received.endswith(b"-more")
 
@@ -194,10 +200,7 @@ async def test_what_finds_no_room_leaves_when_there_is_some() -> None:
             await trio.testing.wait_all_tasks_blocked()
             assert connection.holds_output
 
-            received = b""
-            while len(received) < filled + len(b"more"):
-                received += arrived(peer)
-                await trio.testing.wait_all_tasks_blocked()
+            received = await drained(peer, filled + len(b"more"))
 
     assert received.endswith(b"-more")
 
@@ -208,11 +211,8 @@ async def test_a_task_that_waits_for_room_sends_it_first() -> None:
             await register(connection, peer)
             filled = fill(connection.socket)
             assert connection.send_soon(b"kept, ")
-            received = b""
             async with waiting(lambda: connection.send_all(b"sent")):
-                while len(received) < filled + len(b"kept, sent"):
-                    received += arrived(peer)
-                    await trio.testing.wait_all_tasks_blocked()
+                received = await drained(peer, filled + len(b"kept, sent"))
 
     assert received.endswith(b"-kept, sent")
 
@@ -226,10 +226,7 @@ async def test_a_cancelled_wait_for_room_leaves_it_to_leave_by_itself() -> None:
             with trio.move_on_after(0):
                 await connection.send_some(b"cancelled")
 
-            received = b""
-            while len(received) < filled + len(b"kept"):
-                received += arrived(peer)
-                await trio.testing.wait_all_tasks_blocked()
+            received = await drained(peer, filled + len(b"kept"))
 
     assert received.endswith(b"-kept")
 
@@ -260,10 +257,7 @@ async def test_what_finds_no_room_when_the_poller_ends_leaves_with_the_next() ->
         async with poller.running():
             filled = fill(connection.socket)
             assert connection.send_soon(b"last ")
-        received = b""
         async with waiting(lambda: connection.send_all(b"words")):
-            while len(received) < filled + len(b"last words"):
-                received += arrived(peer)
-                await trio.testing.wait_all_tasks_blocked()
+            received = await drained(peer, filled + len(b"last words"))
 
     assert received.endswith(b"-last words")
