@@ -15,6 +15,7 @@ from trioserver._datagrams.packet_info import (
     AncillaryItem,
     ask_for_destinations,
 )
+from trioserver._waiting import wait_readable
 
 # As a plain number: a flag of the enum module takes 2 µs to be looked at.
 _TRUNCATED: Final = int(getattr(socket, "MSG_TRUNC", 0))
@@ -83,7 +84,7 @@ class Receiver:
             try:
                 return self._receive(self.socket, max_bytes)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.socket)
+                await wait_readable(self.socket)
 
 
 def _ancillary_bytes(sock: socket.socket) -> int:

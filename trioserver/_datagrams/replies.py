@@ -13,6 +13,7 @@ from trioserver._datagrams.packet_info import AncillaryItem
 from trioserver._exceptions import connection_lost, nameless_peer
 from trioserver._open_descriptors import note_open
 from trioserver._streams.budget import Budget
+from trioserver._waiting import notify_closing, wait_writable
 
 # Nobody is at the address, or there is no way there. Whoever forges the address of a
 # request can cause it: a closed port, a Unix socket without a file, an unused network.
@@ -105,8 +106,7 @@ class Replies:
     def close(self) -> None:
         """Close the descriptor, and wake who still waits to send."""
         if self.socket.fileno() != -1:
-            if trio.lowlevel.in_trio_run():
-                trio.lowlevel.notify_closing(self.socket)
+            notify_closing(self.socket)
             self.socket.close()
 
     def _send_nowait(
@@ -128,6 +128,6 @@ class Replies:
         """
         async with self._turn:
             if self.socket.fileno() != -1:
-                await trio.lowlevel.wait_writable(self.socket)
+                await wait_writable(self.socket)
         if pause:
             await trio.sleep(pause)

@@ -37,6 +37,7 @@ from trioserver._streams.lingering_close import (
     half_close_and_linger,
 )
 from trioserver._streams.readiness import Readiness
+from trioserver._waiting import SelfWaiting, notify_closing
 
 
 class TCPServer(BaseServer):
@@ -101,8 +102,7 @@ class TCPServer(BaseServer):
         check_address(self.address_family, server_address)
         sock = make_socket(self.address_family, self.socket_type)
         try:
-            self.socket = sock
-            self._made_here = (weakref.ref(sock), os.getpid())
+            self._own(sock)
             if bind_and_activate:
                 _call_plain(self.server_bind)
                 _call_plain(self.server_activate)
@@ -189,6 +189,11 @@ class TCPServer(BaseServer):
 
     # Inside
 
+    def _own(self, sock: stdlib_socket.socket) -> None:
+        """Have *sock*, which this process has made for this server."""
+        self.socket = sock
+        self._made_here = (weakref.ref(sock), os.getpid())
+
     def _stream_request(self, sock: stdlib_socket.socket) -> Request:
         """Return an accepted *sock* as what handlers are given."""
         return Connection(sock, readiness=self._readiness(sock))
@@ -198,7 +203,9 @@ class TCPServer(BaseServer):
 
     def _readiness(self, sock: stdlib_socket.socket) -> Readiness | None:
         """Return how to wait for *sock*; None is Trio's own way."""
-        return EdgeReadiness(sock, self._poller) if self.edge_triggered else None
+        if not self.edge_triggered or isinstance(sock, SelfWaiting):
+            return None
+        return EdgeReadiness(sock, self._poller)
 
     def _beside_requests(self) -> AbstractAsyncContextManager[None]:
         return self._poller.running() if self.edge_triggered else nullcontext()
@@ -257,9 +264,8 @@ class TCPServer(BaseServer):
         super()._close_at_once()
         if self.socket.fileno() != -1:
             self._release_address()
-            if trio.lowlevel.in_trio_run():
-                # Wake who else waits, before the descriptor's number is free.
-                trio.lowlevel.notify_closing(self.socket)
+            # Wake who else waits, before the descriptor's number is free.
+            notify_closing(self.socket)
             self.socket.close()
 
 

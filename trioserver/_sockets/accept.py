@@ -11,6 +11,7 @@ from typing import Final
 import trio
 
 from trioserver._open_descriptors import note_open
+from trioserver._waiting import SelfWaiting, wait_readable
 
 
 def _errnos(*names: str) -> frozenset[int]:
@@ -71,7 +72,7 @@ async def accept(listener: socket.socket) -> tuple[socket.socket, object]:
         try:
             sock, address = listener.accept()
         except BlockingIOError:
-            await trio.lowlevel.wait_readable(listener)
+            await wait_readable(listener)
         else:
             return note_open(sock), address
 
@@ -85,6 +86,8 @@ def has_queued(listener: socket.socket) -> bool:
     """Whether a connection waits to be accepted from *listener*."""
     if listener.fileno() == -1:
         return False
+    if isinstance(listener, SelfWaiting):
+        return listener.waiting.is_readable
     with _Selector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         return bool(selector.select(0))

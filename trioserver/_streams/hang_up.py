@@ -6,6 +6,8 @@ import select
 import socket
 from typing import Final
 
+from trioserver._waiting import SelfWaiting
+
 # Windows has none, and tells less.
 _HAS_POLL: Final = hasattr(select, "poll")
 
@@ -14,6 +16,8 @@ def is_hung_up(sock: socket.socket) -> bool:
     """Whether the peer has reset *sock*, or both ends have sent their end-of-file."""
     if sock.fileno() == -1:
         return False
+    if isinstance(sock, SelfWaiting):
+        return sock.waiting.is_hung_up
     if not _HAS_POLL:
         return not _has_peer(sock)
     poll = select.poll()

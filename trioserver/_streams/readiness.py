@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-import trio
+from trioserver._waiting import notify_closing, wait_readable, wait_writable
 
 
 class Readiness(Protocol):
@@ -64,11 +64,11 @@ class TrioReadiness:
 
     async def wait_readable(self) -> None:
         """Wait until there is something to read, the end of the stream included."""
-        await trio.lowlevel.wait_readable(self._socket)
+        await wait_readable(self._socket)
 
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""
-        await trio.lowlevel.wait_writable(self._socket)
+        await wait_writable(self._socket)
 
     def call_soon(
         self,
@@ -79,4 +79,4 @@ class TrioReadiness:
 
     def close(self) -> None:
         """Wake whoever waits, with `trio.ClosedResourceError`."""
-        trio.lowlevel.notify_closing(self._socket)
+        notify_closing(self._socket)
