@@ -1,0 +1,153 @@
+"""Make clients: real ones or in memory, as the server is."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+import trio
+
+from trioserver._servers.tcp import TCPServer
+from trioserver._servers.udp import UDPServer
+from trioserver._streams.connection import Connection
+from trioserver._testing.address_book import reachable
+from trioserver._testing.datagram_client import DatagramClient, MemoryPort
+from trioserver._testing.datagram_end import DatagramEnd
+from trioserver._testing.link import Link
+from trioserver._testing.listener_end import ListenerEnd
+from trioserver._testing.memory_socket import MemorySocket
+from trioserver._testing.path import Path
+from trioserver._testing.stream_client import PATIENCE, StreamClient
+from trioserver._testing.stream_end import StreamEnd
+
+_INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
+
+
+async def connect(
+    server: TCPServer, *, patience: float = PATIENCE, link: Link | None = None
+) -> StreamClient:
+    """Connect to *server*: over TCP, a Unix socket, or the memory that it is in.
+
+    For ``async with await connect(server) as client:``.
+
+    Args:
+        server: A server for streams. It need not serve yet: clients wait in its queue.
+        patience: Seconds that this, and each method of the client, may wait.
+        link: How the connection behaves, both ways, in a `MemoryNetwork`.
+
+    Raises:
+        AssertionError: If the queue of the server is full for too long.
+        OSError: If the server does not listen.
+        TypeError: If it is no server for streams.
+        ValueError: If it is in no `MemoryNetwork`, and there is a *link*.
+
+    Cancellation:
+        Nothing is left.
+    """
+    if getattr(server, "socket_type", None) != socket.SOCK_STREAM:
+        message = f"connect() needs a server for streams, not {server!r}"
+        raise TypeError(message)
+    _check_link(server, link)
+    with trio.move_on_after(patience) as waiting:
+        if isinstance(server.socket, MemorySocket):
+            return await _connect_in_memory(server.socket, patience, link)
+        sock = await _connected(server, socket.SOCK_STREAM)
+        return StreamClient(trio.SocketStream(sock), patience=patience)
+    assert waiting.cancelled_caught  # noqa: S101  # what else
+    message = f"could not connect to {server!r} within {patience:g} s"
+    raise AssertionError(message)
+
+
+async def open_datagram_client(
+    server: UDPServer, *, patience: float = PATIENCE, link: Link | None = None
+) -> DatagramClient:
+    """Return a client for datagrams of *server*, real or in memory, as it is.
+
+    Of a real Unix socket, the client gets an abstract name, to be answered; so on
+    Linux only.
+
+    Args:
+        server: A server for datagrams.
+        patience: Seconds that each method of the client may wait.
+        link: How its datagrams travel, both ways, in a `MemoryNetwork`.
+
+    Raises:
+        OSError: If nobody is at the address.
+        TypeError: If it is no server for datagrams.
+        ValueError: If it is in no `MemoryNetwork`, and there is a *link*.
+
+    Cancellation:
+        Nothing is left.
+    """
+    if getattr(server, "socket_type", None) != socket.SOCK_DGRAM:
+        message = f"open_datagram_client() needs a server for datagrams, not {server!r}"
+        raise TypeError(message)
+    _check_link(server, link)
+    if isinstance(server.socket, MemorySocket):
+        await trio.lowlevel.checkpoint()
+        return _open_in_memory(server.socket, patience, link)
+    sock = await _connected(server, socket.SOCK_DGRAM)
+    return DatagramClient(sock, patience=patience)
+
+
+def _check_link(server: TCPServer, link: Link | None) -> None:
+    if link is not None and not isinstance(server.socket, MemorySocket):
+        message = (
+            "a real connection cannot have a link: let a MemoryNetwork adopt the "
+            "server first"
+        )
+        raise ValueError(message)
+
+
+async def _connected(server: TCPServer, kind: int) -> trio.socket.SocketType:
+    """Return a real socket that is connected to *server*."""
+    sock = trio.socket.socket(server.address_family, kind)
+    try:
+        if kind == socket.SOCK_DGRAM and server.address_family not in _INTERNET:
+            await sock.bind("")  # a name of the system's choice: unix(7), autobind
+        await sock.connect(reachable(server.server_address))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _connect_in_memory(
+    listening: MemorySocket, patience: float, link: Link | None
+) -> StreamClient:
+    listener = listening.end
+    assert isinstance(listener, ListenerEnd)  # noqa: S101  # a server for streams has it
+    family = listener.family
+    ours = listener.book.next_address(family) if family in _INTERNET else ""
+    paths = listener.wires.pair(link)
+    addresses = ours, reachable(listener.address)
+    client, accepted = StreamEnd.pair(family, addresses, paths)
+    sock = MemorySocket(client)
+    try:
+        await _travel(paths[0], client)
+        await listener.admit(accepted)
+        await _travel(paths[1], client)
+    except BaseException:
+        sock.close()
+        raise
+    return StreamClient(Connection(sock), patience=patience, paths=paths)
+
+
+async def _travel(path: Path, end: StreamEnd) -> None:
+    """Wait as long as the network takes to bring the news of a connection."""
+    await trio.sleep(path.link.delay)
+    while path.link.is_cut:
+        await end.wait_for_change()
+
+
+def _open_in_memory(
+    receiving: MemorySocket, patience: float, link: Link | None
+) -> DatagramClient:
+    server = receiving.end
+    assert isinstance(server, DatagramEnd)  # noqa: S101  # a server for datagrams has it
+    client = DatagramEnd(server.family, server.book, server.wires)
+    client.paths = server.wires.pair(link)
+    client.bind(server.book.next_address(server.family))
+    client.peer = reachable(server.address)
+    port = MemoryPort(MemorySocket(client))
+    return DatagramClient(port, patience=patience, paths=client.paths)

@@ -1,0 +1,99 @@
+"""`Link`: how one direction of a connection behaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import attrs
+
+# Linux gives a connection over loopback more, but a test wants to see the end of it.
+WINDOW_BYTES = 65536
+
+
+def _copied(fates: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(float, fate)) for fate in fates)
+
+
+def _is_rate(_link: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 <= value <= 1:
+        message = f"{attribute.name} must be between 0 and 1, not {value!r}"
+        raise ValueError(message)
+
+
+def _are_delays(
+    _link: object,
+    attribute: attrs.Attribute[Sequence[Sequence[float]]],
+    value: Sequence[Sequence[float]],
+) -> None:
+    if not all(0 <= delay < math.inf for fate in value for delay in fate):
+        message = f"{attribute.name} must be seconds from 0 on, not {value!r}"
+        raise ValueError(message)
+
+
+@attrs.frozen(kw_only=True)
+class Link:
+    """How one direction of a connection in a `MemoryNetwork` behaves.
+
+    By default it is perfect: what is sent has arrived. Times are those of Trio's clock.
+    Without a *jitter*, everything arrives in the order in which it was sent, as far as
+    the *fates* let it. The same link does the same in each run of a test.
+
+    ``attrs.evolve(link, delay=1)`` returns one that differs.
+    """
+
+    delay: float = attrs.field(
+        default=0.0, validator=[attrs.validators.ge(0), attrs.validators.lt(math.inf)]
+    )
+    """Seconds until a byte, an end-of-file, a reset or a datagram arrives."""
+
+    bytes_per_second: float = attrs.field(
+        default=math.inf, validator=attrs.validators.gt(0)
+    )
+    """The most bytes that arrive in a second."""
+
+    segment_bytes: float = attrs.field(
+        default=math.inf, validator=attrs.validators.ge(1)
+    )
+    """The most bytes of a stream that one receive returns: 1 splits everything.
+
+    By default, one receive returns all that has arrived, as with TCP.
+    """
+
+    window_bytes: int = attrs.field(
+        default=WINDOW_BYTES, validator=attrs.validators.ge(1)
+    )
+    """Bytes of a stream that are on their way or unread; beyond, the sender waits."""
+
+    is_cut: bool = False
+    """Whether nothing arrives any more, and neither side is told.
+
+    A stream goes on when it is mended, as TCP sends again what was lost. Datagrams that
+    were sent meanwhile are lost.
+    """
+
+    loss: float = attrs.field(default=0.0, validator=_is_rate)
+    """The part of the datagrams that is lost: 0.1 loses every tenth, more or less."""
+
+    duplication: float = attrs.field(default=0.0, validator=_is_rate)
+    """The part of the datagrams that arrives twice."""
+
+    jitter: float = attrs.field(
+        default=0.0, validator=[attrs.validators.ge(0), attrs.validators.lt(math.inf)]
+    )
+    """Seconds by which a datagram may be later than *delay*, and so behind others."""
+
+    seed: int = 0
+    """What *loss*, *duplication* and *jitter* are drawn from."""
+
+    fates: Sequence[Sequence[float]] = attrs.field(
+        default=(), converter=_copied, validator=_are_delays
+    )
+    """What becomes of the first datagrams, instead of that: the delays of their copies.
+
+    ``[(), (0, 0), (0.3,), (0,)]``: the first is lost, the second arrives twice, the
+    third 0.3 s later than *delay*, and so after the fourth.
+    """
+
+
+PERFECT = Link()
