@@ -12,6 +12,7 @@ import trio
 from trioserver._datagrams.packet_info import AncillaryItem
 from trioserver._exceptions import connection_lost, nameless_peer
 from trioserver._open_descriptors import note_open
+from trioserver._sockets.close import close_socket
 from trioserver._streams.budget import Budget
 
 # Nobody is at the address, or there is no way there. Whoever forges the address of a
@@ -107,7 +108,7 @@ class Replies:
         if self.socket.fileno() != -1:
             if trio.lowlevel.in_trio_run():
                 trio.lowlevel.notify_closing(self.socket)
-            self.socket.close()
+            close_socket(self.socket)
 
     def _send_nowait(
         self, data: Buffer, flags: int, address: object, source: Sequence[AncillaryItem]
