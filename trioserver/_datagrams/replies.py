@@ -16,13 +16,21 @@ from trioserver._sockets.close import close_socket
 from trioserver._streams.budget import Budget
 
 # Nobody is at the address, or there is no way there. Whoever forges the address of a
-# request can cause it: a closed port, a Unix socket without a file, an unused network.
+# request can cause it: a closed port, an unused network, one that a firewall or a
+# prohibiting route keeps us from (EPERM, EACCES: ip(7)). So can who has a Unix socket:
+# its file may be gone, closed to us, or another kind of socket by now (unix(7),
+# path_resolution(7)).
 NOBODY_ERRNOS: Final = frozenset(
     getattr(errno, name)
     for name in (
         "ECONNREFUSED",
         "ECONNRESET",
         "ENOENT",
+        "ENOTDIR",
+        "ELOOP",
+        "EPROTOTYPE",
+        "EACCES",
+        "EPERM",
         "EHOSTUNREACH",
         "EHOSTDOWN",
         "ENETUNREACH",

@@ -212,8 +212,9 @@ class TCPServer(BaseServer):
             # Nobody else gets in; those who are in can still be accepted.
             self.socket.listen(0)
         except OSError as error:
-            log(logging.DEBUG, f"The listen queue is out of reach: {describe(error)}")
-            return
+            log(logging.DEBUG, f"The listen queue stays open: {describe(error)}")
+            if not self._is_listening():
+                return
         await start_queued(
             partial(has_queued, self.socket),
             self._get_request,
