@@ -1,1 +1,1 @@
-"""What tests of servers need, for users of the library and for its own."""
+"""What `trioserver.testing` is made of."""
