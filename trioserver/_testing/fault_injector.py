@@ -1,123 +1,88 @@
-"""Let one operation on a socket fail: the n-th of a server's tasks."""
+"""Let one operation on a socket fail: the n-th of the tasks that are watched."""
 
 from __future__ import annotations
 
-import errno
 import inspect
-import os
 import select
 import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 from weakref import WeakKeyDictionary
 
 import attrs
+import trio
 
-from trioserver._testing.errnos import (
-    BREAKS_SOCKET,
-    ENDS_CONNECTION,
-    GONE,
-    TRANSFERS_PART,
-    Role,
-    errnos_of,
-    role_of,
-)
+from trioserver._exceptions import ListenerBrokenError
+from trioserver._testing.errnos import Role, errnos_of, role_of
+from trioserver._testing.fault import RECEIVING, SENDING, SHORT, Fault, os_error
+from trioserver._testing.short_transfers import can_be_short, shortened
 from trioserver._testing.socket_calls import Operation, tell_again
-
-SHORT: Final = "less than asked for"
-"""In the place of an errno's name: one byte is transferred."""
+from trioserver._testing.trial import Trial
 
 # How often in a row EAGAIN is said.
 _STORM: Final = 3
 
-# What has to be ready before an operation can succeed.
-_READY: Final = {
-    "accept": select.POLLIN,
-    "recv": select.POLLIN,
-    "recv_into": select.POLLIN,
-    "recvfrom": select.POLLIN,
-    "recvmsg": select.POLLIN,
-    "send": select.POLLOUT,
-    "sendmsg": select.POLLOUT,
-    "sendto": select.POLLOUT,
-}
-
-# What has its number of bytes, or its buffers, in front.
-_COUNTED: Final = frozenset({"recv", "recvmsg"})
-_BUFFERS: Final = frozenset({"sendmsg"})
+# Whose lines say nothing about where an operation was called.
+_UNTOLD: Final = (str(Path(__file__).parent), str(Path(trio.__file__).parent))
 
 
-@attrs.frozen
-class Fault:
-    """One failure of one operation."""
-
-    operation: str
-    """A method of `socket.socket`, or what is done to an epoll."""
-
-    failure: str
-    """The name of an errno, or `SHORT`."""
-
-    role: Role | None = None
-    """What the socket was for; None for an epoll."""
-
-    where: str = ""
-    """The line that called it."""
-
-    def __str__(self) -> str:
-        """Say what failed, and where."""
-        on = "" if self.role is None else f" of {self.role.value}"
-        return f"{self.operation}() {self.failure}{on}, at {self.where}"
-
-    @property
-    def breaks_socket(self) -> bool:
-        """Whether from now on nothing works any more on the same socket."""
-        if self.failure == "EINVAL":
-            return _READY.get(self.operation) == select.POLLIN
-        return self.failure in GONE
-
-    @property
-    def ends_connection(self) -> bool:
-        """Whether the connection is over, if it is one."""
-        return self.role is Role.STREAM and self.failure in ENDS_CONNECTION
-
-    def error(self) -> OSError:
-        """Return what is raised."""
-        return os_error(self.failure)
-
-
-def os_error(name: str) -> OSError:
-    """Return the error of the errno *name*, of the class that Python has for it."""
-    number = getattr(errno, name)
-    return OSError(number, os.strerror(number))
-
-
+@final
 @attrs.define(eq=False)
-class FaultInjector:
-    """Counts the operations that are watched, and lets one of them fail."""
+class FaultInjector(trio.abc.Instrument):
+    """Counts the failures that operations can have, and lets one of them happen.
 
-    watches: Callable[[], bool]
-    """Whether the running code is the server's."""
+    It counts operations that would succeed: Linux tells of an error where it would tell
+    of data. So an injected one never stands where a program has to wait.
+    """
 
-    at_call: int = 0
-    """The number of the operation to fail, from 1; 0 for none."""
-
-    choice: int = 0
-    """Which of the failures that it can have."""
-
-    calls: list[list[Fault]] = attrs.field(factory=list)
-    """The operations so far, each as all the failures that it can have."""
-
-    fault: Fault | None = None
-    """What was made to fail."""
-
-    _storm: int = 0
-    _victim: socket.socket | None = None
+    at_moment: int
+    """The number of the failure, from 1; 0 for none."""
+    operations: frozenset[str] | None = None
+    """What may fail; None: everything."""
+    moments: int = attrs.field(default=0, init=False)
+    """How many failures there could have been so far."""
+    fault: Fault | None = attrs.field(default=None, init=False)
+    """What was made to happen."""
+    trial: Trial = attrs.field(init=False)
+    _tasks: set[trio.lowlevel.Task] = attrs.field(
+        factory=set[trio.lowlevel.Task], init=False
+    )
+    _ends_server: bool = attrs.field(default=False, init=False)
+    _storm: int = attrs.field(default=0, init=False)
+    _victim: socket.socket | None = attrs.field(default=None, init=False)
     _broken: WeakKeyDictionary[socket.socket, str] = attrs.field(
-        factory=WeakKeyDictionary
+        factory=WeakKeyDictionary[socket.socket, str], init=False
     )
 
-    def __call__(
+    def __attrs_post_init__(self) -> None:
+        self.trial = Trial(self._tasks.add)
+
+    # As a search wants it
+
+    @property
+    def instruments(self) -> list[trio.abc.Instrument]:
+        """What has to watch the run: itself."""
+        return [self]
+
+    @property
+    def place(self) -> str:
+        """What was made to happen, in words."""
+        return str(self.fault or "")
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        """Watch what watched tasks start."""
+        nursery = task.parent_nursery
+        if nursery is not None and nursery.parent_task in self._tasks:
+            self._tasks.add(task)
+
+    def after_run(self) -> None:
+        """Note if a server has gone on although its socket was broken."""
+        if self._ends_server and ListenerBrokenError not in self.trial.server_errors:
+            self.trial.problems.append("the server goes on with a broken socket")
+
+    # What is done to operations
+
+    def intercept(
         self,
         operation: str,
         sock: socket.socket | None,
@@ -132,31 +97,56 @@ class FaultInjector:
             return original(*bound)
         if self._goes_on(operation, sock):
             raise os_error("EAGAIN")
-        possible = self._possible(operation, sock, arguments)
-        self.calls.append(possible)
-        if len(self.calls) != self.at_call or self.choice >= len(possible):
+        fault = self._next_fault(operation, sock, arguments)
+        if fault is None:
             return original(*bound)
-        self.fault = possible[self.choice]
-        return self._strike(self.fault, sock, original, arguments)
+        self._note(fault, sock)
+        return self._strike(fault, sock, original, arguments)
 
     def _counts(self, operation: str, sock: socket.socket | None) -> bool:
-        """Whether this is the server's, and would succeed."""
-        if not self.watches():
+        """Whether this is the server's, may fail, and would succeed."""
+        if self.trial.is_paused or not _current_task() & self._tasks:
+            return False
+        if self.operations is not None and operation not in self.operations:
             return False
         if sock is None or operation == "__init__":
             return True
-        return sock.fileno() != -1 and _is_ready(sock, _READY.get(operation, 0))
+        return sock.fileno() != -1 and _is_ready(operation, sock)
 
-    def _possible(
+    def _next_fault(
         self, operation: str, sock: socket.socket | None, arguments: tuple[object, ...]
-    ) -> list[Fault]:
+    ) -> Fault | None:
+        """Count what can happen to this operation. Return what shall."""
         is_new = sock is None or operation == "__init__"
         role = None if is_new or sock is None else role_of(sock)
         failures = list(errnos_of(operation, role))
-        if role is Role.STREAM and _divisible(operation, arguments):
+        if role is Role.STREAM and can_be_short(operation, arguments):
             failures.append(SHORT)
-        where = _caller()
-        return [Fault(operation, failure, role, where) for failure in failures]
+        choice = self.at_moment - self.moments - 1
+        self.moments += len(failures)
+        if not 0 <= choice < len(failures):
+            return None
+        return Fault(operation, failures[choice], role, _caller())
+
+    def _note(self, fault: Fault, sock: socket.socket | None) -> None:
+        """Say what happens, and what may follow."""
+        self.fault = fault
+        self._victim = sock
+        raises: tuple[type[BaseException], ...] = ()
+        if self.trial.is_whole:
+            raises = (OSError,)  # a server that is being made cannot go on
+        elif fault.breaks_server:
+            raises = (ListenerBrokenError,)
+        self._ends_server = (
+            fault.breaks_server
+            and not self.trial.is_stopping
+            and fault.operation in RECEIVING
+        )
+        self.trial.note_injection(
+            is_graceful=False, raises=raises, max_harmed=fault.max_harmed
+        )
+        if fault.breaks_server:
+            self.trial.probe = None
 
     def _goes_on(self, operation: str, sock: socket.socket | None) -> bool:
         """Whether an EAGAIN is said once more."""
@@ -190,12 +180,12 @@ class FaultInjector:
         original: Operation,
         arguments: tuple[object, ...],
     ) -> object:
-        if fault.failure == SHORT and sock is not None:
-            result = original(sock, *_shortened(fault.operation, arguments))
-            # The rest comes later, and with an edge of its own: see epoll(7).
-            tell_again(sock)
-            return result
         if sock is not None:
+            if fault.failure == SHORT:
+                result = original(sock, *shortened(arguments))
+                # The rest comes later, and with an edge of its own: see epoll(7).
+                tell_again(sock)
+                return result
             if fault.operation == "close":
                 # close(2), NOTES: Linux always releases the descriptor first.
                 original(sock, *arguments)
@@ -203,18 +193,28 @@ class FaultInjector:
                 _end(sock)
             elif fault.breaks_socket:
                 self._broken[sock] = fault.failure
-            self._victim = sock
         if fault.failure == "EAGAIN":
             self._storm = _STORM - 1
         raise fault.error()
 
 
-def _is_ready(sock: socket.socket, event: int) -> bool:
-    """Whether an operation on *sock* that needs *event* need not wait."""
-    if event == 0:
-        return True
+def _current_task() -> set[trio.lowlevel.Task]:
+    """Return the running task, if one runs: not in a thread, or between tasks."""
+    try:
+        return {trio.lowlevel.current_task()}
+    except RuntimeError:
+        return set()
+
+
+def _is_ready(operation: str, sock: socket.socket) -> bool:
+    """Whether *operation* on *sock* need not wait."""
     poll = select.poll()
-    poll.register(sock, event)
+    if operation in RECEIVING:
+        poll.register(sock, select.POLLIN)
+    elif operation in SENDING:
+        poll.register(sock, select.POLLOUT)
+    else:
+        return True
     return bool(poll.poll(0))
 
 
@@ -226,39 +226,10 @@ def _end(sock: socket.socket) -> None:
         return  # it never was one
 
 
-def _divisible(operation: str, arguments: tuple[object, ...]) -> bool:
-    """Whether the operation can transfer less than it is asked for."""
-    if operation not in TRANSFERS_PART:
-        return False
-    match arguments[0]:
-        case int(count):
-            return count > 1
-        case list(buffers):
-            return sum(map(len, buffers)) > 1
-        case bytes() | bytearray() | memoryview() as data:
-            return len(data) > 1
-        case _:
-            return False
-
-
-def _shortened(operation: str, arguments: tuple[object, ...]) -> tuple[object, ...]:
-    """Return *arguments* that transfer one byte."""
-    match arguments[0]:
-        case int():
-            return (1, *arguments[1:])
-        case list(buffers):
-            return ([b"".join(buffers)[:1]], *arguments[1:])
-        case bytes() | bytearray() | memoryview() as data:
-            return (memoryview(data)[:1], *arguments[1:])
-        case _:
-            return arguments
-
-
 def _caller() -> str:
-    """Return the line that has called the operation, outside of this package."""
+    """Return the line that has called the operation, outside of this and of Trio."""
     frame = inspect.currentframe()
-    here = str(Path(__file__).parent)
-    while frame is not None and frame.f_code.co_filename.startswith(here):
+    while frame is not None and frame.f_code.co_filename.startswith(_UNTOLD):
         frame = frame.f_back
     if frame is None:
         return "?"
