@@ -12,17 +12,26 @@ import trio
 from trioserver._datagrams.packet_info import AncillaryItem
 from trioserver._exceptions import connection_lost, nameless_peer
 from trioserver._open_descriptors import note_open
+from trioserver._sockets.close import close_socket
 from trioserver._streams.budget import Budget
 from trioserver._waiting import notify_closing, wait_writable
 
 # Nobody is at the address, or there is no way there. Whoever forges the address of a
-# request can cause it: a closed port, a Unix socket without a file, an unused network.
+# request can cause it: a closed port, an unused network, one that a firewall or a
+# prohibiting route keeps us from (EPERM, EACCES: ip(7)). So can who has a Unix socket:
+# its file may be gone, closed to us, or another kind of socket by now (unix(7),
+# path_resolution(7)).
 NOBODY_ERRNOS: Final = frozenset(
     getattr(errno, name)
     for name in (
         "ECONNREFUSED",
         "ECONNRESET",
         "ENOENT",
+        "ENOTDIR",
+        "ELOOP",
+        "EPROTOTYPE",
+        "EACCES",
+        "EPERM",
         "EHOSTUNREACH",
         "EHOSTDOWN",
         "ENETUNREACH",
@@ -107,7 +116,7 @@ class Replies:
         """Close the descriptor, and wake who still waits to send."""
         if self.socket.fileno() != -1:
             notify_closing(self.socket)
-            self.socket.close()
+            close_socket(self.socket)
 
     def _send_nowait(
         self, data: Buffer, flags: int, address: object, source: Sequence[AncillaryItem]

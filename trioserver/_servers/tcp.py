@@ -29,6 +29,7 @@ from trioserver._sockets.bind import (
     make_socket,
     set_reuse,
 )
+from trioserver._sockets.close import close_socket
 from trioserver._streams.connection import Connection
 from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller, EdgeReadiness
 from trioserver._streams.lingering_close import (
@@ -109,7 +110,7 @@ class TCPServer(BaseServer):
         except BaseException:
             # Not through server_close(): a subclass's own is not ready for it.
             self._release_address()
-            sock.close()
+            close_socket(sock)
             raise
 
     # For subclasses
@@ -142,7 +143,7 @@ class TCPServer(BaseServer):
         try:
             return self._stream_request(sock), address
         except BaseException:
-            sock.close()
+            close_socket(sock)
             raise
 
     async def shutdown_request(self, request: Request) -> None:
@@ -218,8 +219,9 @@ class TCPServer(BaseServer):
             # Nobody else gets in; those who are in can still be accepted.
             self.socket.listen(0)
         except OSError as error:
-            log(logging.DEBUG, f"The listen queue is out of reach: {describe(error)}")
-            return
+            log(logging.DEBUG, f"The listen queue stays open: {describe(error)}")
+            if not self._is_listening():
+                return
         await start_queued(
             partial(has_queued, self.socket),
             self._get_request,
@@ -266,7 +268,7 @@ class TCPServer(BaseServer):
             self._release_address()
             # Wake who else waits, before the descriptor's number is free.
             notify_closing(self.socket)
-            self.socket.close()
+            close_socket(self.socket)
 
 
 def _call_plain(hook: Callable[[], object]) -> None:

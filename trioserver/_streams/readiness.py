@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from trioserver._exceptions import connection_lost
 from trioserver._waiting import notify_closing, wait_readable, wait_writable
 
 
@@ -63,12 +64,26 @@ class TrioReadiness:
         """Do nothing: another read is worth a try all the same."""
 
     async def wait_readable(self) -> None:
-        """Wait until there is something to read, the end of the stream included."""
-        await wait_readable(self._socket)
+        """Wait until there is something to read, the end of the stream included.
+
+        Raises:
+            ConnectionLostError: If nobody can wait: epoll_ctl(2) has ENOMEM and ENOSPC.
+        """
+        try:
+            await wait_readable(self._socket)
+        except OSError as error:
+            raise connection_lost(error) from error
 
     async def wait_writable(self) -> None:
-        """Wait until there is room to write."""
-        await wait_writable(self._socket)
+        """Wait until there is room to write.
+
+        Raises:
+            ConnectionLostError: Likewise.
+        """
+        try:
+            await wait_writable(self._socket)
+        except OSError as error:
+            raise connection_lost(error) from error
 
     def call_soon(
         self,

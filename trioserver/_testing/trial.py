@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, Protocol, TypeVar, TypeVarTuple, final
+from typing import Final, Protocol, TypeAlias, TypeVar, TypeVarTuple, final
 
 import attrs
 import trio
@@ -38,6 +39,9 @@ class Resettable(Protocol):
         ...
 
 
+Probe: TypeAlias = Callable[[BaseServer], Awaitable[object]]
+"""Is given a server, and raises an error if it does not serve."""
+
 ServerT = TypeVar("ServerT", bound=BaseServer)
 ClientT = TypeVar("ClientT", bound=Resettable | trio.SocketStream)
 PosArgsT = TypeVarTuple("PosArgsT")
@@ -60,6 +64,16 @@ class Trial:
     """Set when the trouble is made."""
     is_used: bool = attrs.field(default=False, init=False)
     """Whether the scenario has said what is to be watched."""
+    is_paused: bool = attrs.field(default=False, init=False)
+    """Whether a fresh client looks if the server still serves: no trouble for that."""
+    is_stopping: bool = attrs.field(default=False, init=False)
+    """Whether the server was told to stop, or has ended."""
+    probe: Probe | None = attrs.field(default=None, init=False)
+    """The fresh client."""
+    server_errors: list[type[BaseException]] = attrs.field(
+        factory=list[type[BaseException]], init=False
+    )
+    """The kinds of errors that have come out of servers."""
     problems: list[str] = attrs.field(factory=list[str], init=False)
     """What was found during the run, in words."""
     _watch: Callable[[trio.lowlevel.Task], object]
@@ -77,6 +91,8 @@ class Trial:
     _is_whole: bool = attrs.field(default=False, init=False)
     _reported: set[int] = attrs.field(factory=set[int], init=False)
     _raises: tuple[type[BaseException], ...] = attrs.field(default=(), init=False)
+    _max_harmed: float = attrs.field(default=math.inf, init=False)
+    _harmed: set[int] = attrs.field(factory=set[int], init=False)
 
     # For scenarios
 
@@ -103,7 +119,13 @@ class Trial:
             network.adopt(server)
         self.servers.append(server)
         async with self._beside(serve or server.serve, server.shutdown):
-            yield server
+            try:
+                yield server
+            except BaseException as error:
+                if not self.forgives(error):
+                    raise
+            if self.probe is not None:
+                await self._check_serving(self.probe, server)
 
     @asynccontextmanager
     async def watching(self, serve: Serve) -> AsyncGenerator[None]:
@@ -154,12 +176,23 @@ class Trial:
         """
         if not self.is_injected or self._is_whole:
             return False
-        return is_refusal(error) if self._owes_replies() else is_loss(error)
+        if self._owes_replies():
+            return is_refusal(error)
+        return is_loss(error) and self._is_bearable(error)
 
     # For what makes trouble
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the scenario is watched."""
+        return self._is_whole
+
     def note_injection(
-        self, *, is_graceful: bool, raises: tuple[type[BaseException], ...] = ()
+        self,
+        *,
+        is_graceful: bool,
+        raises: tuple[type[BaseException], ...] = (),
+        max_harmed: float = math.inf,
     ) -> None:
         """Note that the trouble is made now.
 
@@ -167,11 +200,13 @@ class Trial:
             is_graceful: Whether every request that was accepted is still promised its
                 reply.
             raises: What the server may raise because of it.
+            max_harmed: How many clients may run into an error because of it.
         """
         self.is_injected = True
         self.injected.set()
         self._is_graceful = is_graceful
         self._raises = raises
+        self._max_harmed = max_harmed
 
     def cancel(self) -> None:
         """Cancel everything that is watched, from outside."""
@@ -216,6 +251,7 @@ class Trial:
 
     def judge_server(self, error: BaseException) -> None:
         """Note what has come out of a server: clients are not to blame for that."""
+        self.server_errors += map(type, leaves(error))
         for leaf in self._unexpected(error):
             self.report_error("the server", leaf)
 
@@ -268,6 +304,7 @@ class Trial:
                 except BaseException as error:
                     if not self.forgives(error):
                         raise
+                self.is_stopping = True
                 if stop is not None:
                     await settled(stop())
 
@@ -298,6 +335,21 @@ class Trial:
             if self._is_cancelled:
                 scope.cancel()
             yield
+
+    async def _check_serving(self, probe: Probe, server: BaseServer) -> None:
+        """Let a fresh client, whose errors are never forgiven, look at *server*."""
+        self.is_paused = True
+        try:
+            await probe(server)
+        except Exception as error:  # whatever it is, it is a finding
+            self.report_error("a fresh client", error)
+        finally:
+            self.is_paused = False
+
+    def _is_bearable(self, error: BaseException) -> bool:
+        """Whether *error* is that of one of those clients that may be harmed."""
+        self._harmed.add(id(error))
+        return len(self._harmed) <= self._max_harmed
 
     def _owes_replies(self) -> bool:
         """Whether clients may go on as if nothing had happened, once accepted."""
