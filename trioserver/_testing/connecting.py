@@ -7,6 +7,7 @@ from typing import Final
 
 import trio
 
+from trioserver._engine.hooks import ClientAddress
 from trioserver._servers.tcp import TCPServer
 from trioserver._servers.udp import UDPServer
 from trioserver._streams.connection import Connection
@@ -21,6 +22,9 @@ from trioserver._testing.stream_client import PATIENCE, StreamClient
 from trioserver._testing.stream_end import StreamEnd
 
 _INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
+
+# Seconds between two tries to get into the full queue of a Unix socket.
+_FULL_PAUSE: Final = 0.01
 
 
 async def connect(
@@ -101,15 +105,37 @@ def _check_link(server: TCPServer, link: Link | None) -> None:
 
 async def _connected(server: TCPServer, kind: int) -> trio.socket.SocketType:
     """Return a real socket that is connected to *server*."""
-    sock = trio.socket.socket(server.address_family, kind)
+    plain = socket.socket(server.address_family, kind)
     try:
         if kind == socket.SOCK_DGRAM and server.address_family not in _INTERNET:
-            await sock.bind("")  # a name of the system's choice: unix(7), autobind
-        await sock.connect(reachable(server.server_address))
+            plain.bind("")  # a name of the system's choice: unix(7), autobind
+        if server.address_family in _INTERNET:
+            sock = trio.socket.from_stdlib_socket(plain)
+            await sock.connect(reachable(server.server_address))
+        else:
+            await _connect_locally(plain, server.server_address)
+            sock = trio.socket.from_stdlib_socket(plain)
     except BaseException:
-        sock.close()
+        plain.close()
         raise
     return sock
+
+
+async def _connect_locally(sock: socket.socket, address: ClientAddress) -> None:
+    """Connect a Unix socket, which cannot wait for a full queue.
+
+    What Trio's sockets take for the beginning of a connection is the refusal of one
+    (connect(2), EAGAIN): all that helps is another try.
+    """
+    sock.setblocking(False)
+    while True:
+        await trio.lowlevel.checkpoint()
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            await trio.sleep(_FULL_PAUSE)
+        else:
+            return
 
 
 async def _connect_in_memory(

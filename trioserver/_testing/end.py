@@ -143,7 +143,11 @@ class End:
 
     async def wait_for_change(self) -> None:
         """Wait until it may be worth to look again."""
-        with trio.move_on_at(self.next_change):
+        at = self.next_change
+        if at == math.inf:  # nearly always, and twice as fast without a scope
+            await self._lot.park()
+            return
+        with trio.move_on_at(at):
             await self._lot.park()
 
 

@@ -86,13 +86,14 @@ class MemorySocket(SelfWaiting):
         """Stand for *end*, perhaps beside others."""
         self._is_open = True
         self._number = next(_numbers)
-        self._end = end
+        self.end = end
+        """What this stands for, also when it is closed."""
         end.sockets += 1
         self.waiting = EndWaiting(end)
 
     def __repr__(self) -> str:
         state = "" if self._is_open else "closed, "
-        return f"<MemorySocket {state}{self._end.address!r}>"
+        return f"<MemorySocket {state}{self.end.address!r}>"
 
     def __exit__(self, *_exc_info: object) -> None:
         self.close()
@@ -104,28 +105,17 @@ class MemorySocket(SelfWaiting):
             self.close()
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
-    @property
-    def end(self) -> End:
-        """What this stands for.
-
-        Raises:
-            OSError: If this was closed.
-        """
-        if not self._is_open:
-            raise system_error(errno.EBADF)
-        return self._end
-
     # What it is
 
     @property
     def family(self) -> socket.AddressFamily:
         """The family, as of the real one that this stands for."""
-        return socket.AddressFamily(self._end.family)
+        return socket.AddressFamily(self.end.family)
 
     @property
     def type(self) -> socket.SocketKind:
         """The kind of socket."""
-        return socket.SocketKind(self._end.kind)
+        return socket.SocketKind(self.end.kind)
 
     @property
     def proto(self) -> int:
@@ -156,28 +146,28 @@ class MemorySocket(SelfWaiting):
 
     def getsockname(self) -> object:
         """Return the address."""
-        address = self.end.address
+        address = self._open_end().address
         if address is None:
             return ("0.0.0.0", 0) if self.family == socket.AF_INET else ""  # noqa: S104  # as a real one
         return address
 
     def getpeername(self) -> object:
         """Return the address of the other end."""
-        return self.end.peer_address()
+        return self._open_end().peer_address()
 
     # What it does
 
     def bind(self, address: object, /) -> None:
         """Take an address; port 0 lets the network choose one."""
-        self.end.bind(address)
+        self._open_end().bind(address)
 
     def listen(self, backlog: int = 128, /) -> None:
         """Let clients connect."""
-        self.end.listen(backlog)
+        self._open_end().listen(backlog)
 
     def accept(self) -> tuple[socket.socket, object]:
         """Accept a connection. Return it, and the address of the client."""
-        end, address = self.end.accept()
+        end, address = self._open_end().accept()
         return MemorySocket(end), address
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
@@ -200,7 +190,7 @@ class MemorySocket(SelfWaiting):
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[bytes, list[AncillaryItem], int, object]:
         """Receive what has come, with ancillary data and flags."""
-        if ancbufsize and self._end.family not in {socket.AF_INET, socket.AF_INET6}:
+        if ancbufsize and self.end.family not in {socket.AF_INET, socket.AF_INET6}:
             refuse("to receive descriptors", "serve on a real Unix socket")
         data, items, told, address = self._receive(bufsize, flags)
         return data, items if ancbufsize else [], told, address
@@ -227,11 +217,11 @@ class MemorySocket(SelfWaiting):
 
     def shutdown(self, how: int, /) -> None:
         """Shut one direction down, or both."""
-        self.end.shutdown(how)
+        self._open_end().shutdown(how)
 
     def dup(self) -> MemorySocket:
         """Return another one that stands for the same."""
-        return MemorySocket(self.end)
+        return MemorySocket(self._open_end())
 
     def close(self) -> None:
         """Close it; and what it stands for, if no other does."""
@@ -239,9 +229,9 @@ class MemorySocket(SelfWaiting):
             return
         self._is_open = False
         self.waiting.notify_closing()
-        self._end.sockets -= 1
-        if not self._end.sockets and not self._end.is_closed:
-            self._end.close()
+        self.end.sockets -= 1
+        if not self.end.sockets and not self.end.is_closed:
+            self.end.close()
 
     def detach(self) -> int:
         """Be closed, and tell nobody, as in a child process that closes its copy."""
@@ -254,23 +244,28 @@ class MemorySocket(SelfWaiting):
     def setsockopt(self, *args: object) -> None:
         """Set an option, of which few have an effect."""
         level, name, value = cast("tuple[int, int, int | bytes]", args)
-        self.end.set_option((level, name), value)
+        self._open_end().set_option((level, name), value)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> int | bytes:  # type: ignore[override]  # two overloads there
         """Return the value of an option."""
-        return self.end.option((level, optname), buflen)
+        return self._open_end().option((level, optname), buflen)
 
     # Inside
+
+    def _open_end(self) -> End:
+        if not self._is_open:
+            raise system_error(errno.EBADF)
+        return self.end
 
     def _receive(
         self, max_bytes: int, flags: int
     ) -> tuple[bytes, list[AncillaryItem], int, object]:
         # As a real one, refuse what is no whole number.
-        return self.end.receive(index(max_bytes), is_peek=bool(flags & _PEEK))
+        return self._open_end().receive(index(max_bytes), is_peek=bool(flags & _PEEK))
 
     def _send(self, data: object, ancillary: Sequence[object], address: object) -> int:
         with memoryview(cast("bytes", data)) as whole, whole.cast("B") as view:
-            return self.end.send(view, address, ancillary)
+            return self._open_end().send(view, address, ancillary)
 
 
 def _refusing(name: str) -> Callable[[MemorySocket], NoReturn]:

@@ -77,7 +77,12 @@ def parts_become_one(client: socket.socket, server: socket.socket) -> object:
 def less_than_there_is(client: socket.socket, server: socket.socket) -> object:
     client.send(b"abcdef")
     arrive(server)
-    return server.recv(2), server.recv(1, socket.MSG_PEEK), server.recv(2), server.recv(0)
+    return (
+        server.recv(2),
+        server.recv(1, socket.MSG_PEEK),
+        server.recv(2),
+        server.recv(0),
+    )
 
 
 def into_a_buffer(client: socket.socket, server: socket.socket) -> object:
