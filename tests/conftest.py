@@ -9,6 +9,7 @@ import pytest
 
 import _trioserver_pytest
 from kit.ctrl_c import enable_ctrl_c
+from kit.points import summary
 
 # pytest finds it by itself in what is installed, but not in a checkout.
 no_leaks = _trioserver_pytest.no_leaks
@@ -35,3 +36,17 @@ def pytest_collection_finish() -> None:
     """Let each test collect only what the tests have made: ten times faster."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many injection points were tried."""
+    reports = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+    ]
+    if lines := summary(reports):
+        terminalreporter.section("injection points")
+        for line in lines:
+            terminalreporter.line(line)

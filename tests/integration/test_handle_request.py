@@ -162,6 +162,17 @@ async def test_a_broken_listener_is_an_error() -> None:
         await server.handle_request()
 
 
+async def test_a_server_closed_just_after_somebody_has_come_is_closed() -> None:
+    class Closing(TCPServer):
+        async def get_request(self) -> tuple[object, object]:
+            with self:  # as another task may, between the news and the accept
+                pass
+            return await super().get_request()
+
+    with pytest.raises(ServerClosedError, match="was closed while it waited"):
+        await Closing(LOOPBACK, UpperHandler).handle_request()
+
+
 async def test_a_server_that_cannot_tell_trusts_the_error() -> None:
     class Broken(BaseServer):
         async def get_request(self) -> tuple[object, object]:

@@ -33,3 +33,15 @@ def moments(total: int, *, every: bool = False) -> Iterable[int]:
     if total <= SAMPLE:
         return range(1, total + 1)
     return (1 + moment * (total - 1) // (SAMPLE - 1) for moment in range(SAMPLE))
+
+
+def sample_of(cost: int) -> int | None:
+    """Return how many moments to try of a case, for each kind of trouble.
+
+    Args:
+        cost: How many times as long as others a run of it takes: of those that are
+            dear, not every moment is tried even where everything is.
+    """
+    if not _EVERYTHING:
+        return max(1, 4 // cost)
+    return None if cost < 8 else 40

@@ -232,7 +232,14 @@ class Driver(BaseServer):
         """Accept any: the object calls it, in a thread."""
 
     async def _serve(self, task_status: trio.TaskStatus[BaseServer]) -> None:
-        await self.serve_forever(self._settings.poll_interval, task_status=task_status)
+        try:
+            await self.serve_forever(
+                self._settings.poll_interval, task_status=task_status
+            )
+        finally:
+            # A shutdown() that comes first leaves no accept loop that would say so, and
+            # a handler of the queue's may wait for its end.
+            self._stop_event.set()
 
     async def _accept(self, poll_interval: float) -> None:
         try:

@@ -64,6 +64,19 @@ async def test_a_handler_may_shut_down(
                 assert await in_thread(talk, client) == b"HELLO\n"
 
 
+@both
+async def test_a_handler_may_shut_down_what_was_shut_down_before_it_served(
+    server_class: type[socketserver.TCPServer],
+) -> None:
+    server = server_class(LOOPBACK, StoppingHandler)
+    server._BaseServer__shutdown_request = True  # type: ignore[attr-defined]  # private
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            with connect_blocking(server) as client:
+                await nursery.start(serve_socketserver, server)
+                assert await in_thread(talk, client) == b"HELLO\n"
+
+
 class FlaggingHandler(UpperThreadHandler):
     """Stops its server as handlers do that know that ``shutdown()`` would hang."""
 
