@@ -156,10 +156,22 @@ class UDPSessionServer(UDPServer):
     async def _receive_for_known_peers(self, has_begun: trio.Event) -> None:
         """Receive what comes while the session of `handle_request` runs."""
         await has_begun.wait()
-        while True:
-            datagram, replies = await self._receive()
-            self._sessions.deliver_if_known(datagram, DatagramSocket(datagram, replies))
-            await self._routing.spend()
+        while not self._serving.is_closed:
+            try:
+                datagram, replies = await self._receive()
+            except trio.ClosedResourceError:
+                return  # nothing more can come, and the session knows that
+            except OSError as error:
+                await self._pause_after(error)
+            else:
+                sock = DatagramSocket(datagram, replies)
+                self._sessions.deliver_if_known(datagram, sock)
+                await self._routing.spend()
+
+    async def _pause_after(self, error: OSError) -> None:
+        """Wait as an accept loop does that fails; not after a close."""
+        if not self._serving.is_closed:
+            await trio.sleep(self._failures.pause_after(error))
 
     def _refuse(self, address: object) -> None:
         count = self._refusals.note()
