@@ -10,10 +10,12 @@ from pathlib import Path
 
 import attrs
 import trio
+import trio.testing
 
-from kit.datagrams import CountingHandler, UpperDatagramHandler
+from kit.datagrams import UpperDatagramHandler
 from kit.serving import LOOPBACK, UpperHandler, connect, receive_line
 from trioserver import (
+    DatagramSessionHandler,
     StreamRequestHandler,
     TCPServer,
     ThreadingTCPServer,
@@ -71,6 +73,14 @@ class UpperThreadHandler(socketserver.StreamRequestHandler):
             self.wfile.write(line.upper())
 
 
+class UpperSessionHandler(DatagramSessionHandler):
+    """Answers each datagram of a peer in upper case."""
+
+    async def handle(self) -> None:
+        async for data in self.session:
+            await self.session.send(data.upper())
+
+
 async def ask(client: trio.abc.Stream, line: bytes, reply: bytes | None = None) -> None:
     """Insist on the reply to a line."""
     await client.send_all(line)
@@ -122,7 +132,7 @@ async def ask_once(server: TCPServer) -> None:
             assert await receive_line(client) == b"LATE\n"
 
 
-async def ask_by_datagram(server: UDPServer, *, reply: bytes = b"HELLO") -> None:
+async def ask_by_datagram(server: TCPServer) -> None:
     """Ask until there is a reply, as clients of UDP do."""
     with socket.socket(server.address_family, socket.SOCK_DGRAM) as sock:
         if server.address_family == socket.AF_UNIX:
@@ -134,20 +144,7 @@ async def ask_by_datagram(server: UDPServer, *, reply: bytes = b"HELLO") -> None
                 with trio.move_on_after(LOST):
                     await client.send(b"hello")
                     received = await client.recv(1000)
-            assert received == reply
-
-
-async def ask_for_session(server: UDPServer) -> None:
-    """Ask for a number; the server has counted what was asked before, too."""
-    with socket.socket(server.address_family, socket.SOCK_DGRAM) as sock:
-        sock.connect(server.server_address)
-        with trio.fail_after(PATIENCE), trio.socket.from_stdlib_socket(sock) as client:
-            received = b""
-            while not received:
-                with trio.move_on_after(LOST):
-                    await client.send(b"hello")
-                    received = await client.recv(1000)
-            assert int(received) >= 1
+            assert received == b"HELLO"
 
 
 Client = Callable[[TCPServer], Awaitable[None]]
@@ -210,9 +207,6 @@ class StoppingCase(Case):
         server.gate.set()
 
 
-_SESSIONS = Case(
-    UDPSessionServer, CountingHandler, clients=(ask_for_session, ask_for_session)
-)
 _DATAGRAMS: tuple[Client, ...] = (ask_by_datagram, ask_by_datagram)
 
 CASES = {
@@ -242,7 +236,7 @@ CASES = {
     "UDP on all addresses": Case(
         UDPServer, UpperDatagramHandler, ("0.0.0.0", 0), _DATAGRAMS
     ),
-    "UDP sessions": _SESSIONS,
+    "UDP sessions": Case(UDPSessionServer, UpperSessionHandler, clients=_DATAGRAMS),
     "Unix datagrams": Case(
         UnixDatagramServer, UpperDatagramHandler, "x.sock", _DATAGRAMS
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trioserver._testing.cancel_everywhere import cancel_everywhere
+from trioserver._testing.fail_everywhere import fail_everywhere
 from trioserver._testing.injections import Injection
 from trioserver._testing.leaks import LeakError, Snapshot, find_leaks
 from trioserver._testing.network import Network
@@ -21,6 +22,7 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "Snapshot",
     # make trouble
     "cancel_everywhere",
+    "fail_everywhere",
     "Injection",
     "Trial",
     "Resettable",
