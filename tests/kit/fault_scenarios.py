@@ -36,6 +36,18 @@ LOST = 0.15
 LONG_REPLY = b"x" * 3_000_000
 
 
+# Lines whose replies are kept for a moment, and then find no room.
+MUCH = b"x" * 20_000 + b"\n" + b"y\n" * 2000
+
+
+class SmallBufferServer(TCPServer):
+    """Has room for little that clients do not read."""
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        super().server_bind()
+
+
 class LongReplyHandler(StreamRequestHandler):
     """Answers each line with more than a slow client has room for."""
 
@@ -122,6 +134,14 @@ async def read_slowly(server: TCPServer) -> None:
                 data = await client.receive_some(1_000_000)
                 assert data, received
                 received += len(data)
+
+
+async def pipeline_slowly(server: TCPServer) -> None:
+    """Ask for much at once, and read it when there is no room for more."""
+    with trio.fail_after(PATIENCE):
+        async with await connect(server) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await ask(client, MUCH)
 
 
 async def ask_once(server: TCPServer) -> None:
@@ -239,6 +259,14 @@ CASES = {
     "UDP sessions": Case(UDPSessionServer, UpperSessionHandler, clients=_DATAGRAMS),
     "Unix datagrams": Case(
         UnixDatagramServer, UpperDatagramHandler, "x.sock", _DATAGRAMS
+    ),
+}
+
+
+# More than a sample of all would try.
+LATER = {
+    "requests ahead of a slow client": Case(
+        SmallBufferServer, clients=(pipeline_slowly,)
     ),
 }
 
