@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.lowlevel
 
 from kit.datagrams import UpperDatagramHandler
 from kit.fault_scenarios import CASES, LATER
@@ -94,7 +95,7 @@ async def test_a_client_on_a_unix_socket_cannot_fill_the_log(
         async with serving(server):
             with trio.fail_after(STUCK):
                 while server.statistics().received == 0:
-                    await trio.sleep(0)
+                    await trio.lowlevel.checkpoint()
 
     levels = [record.levelno for record in caplog.records]
     assert levels == [logging.DEBUG]
