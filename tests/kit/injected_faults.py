@@ -102,13 +102,13 @@ def outcomes_in_process(operation: str) -> dict[str, str]:
         if injector.fault is None:
             return outcomes
         assert problems == ()
-        has_ended = ListenerBrokenError in injector.trial.server_errors
+        has_ended = ListenerBrokenError in injector.trial.harm.server_errors
         outcomes[injector.fault.failure] = ENDS if has_ended else SERVES_ON
 
 
 async def _play(trial: Trial) -> None:
     case = Case(clients=(keep_alive,))
-    trial.probe = case.probe
+    trial.harm.probe = case.probe
     await case.play(trial)
 
 

@@ -55,7 +55,7 @@ class FaultInjector(trio.abc.Instrument):
     )
 
     def __attrs_post_init__(self) -> None:
-        self.trial = Trial(self._tasks.add)
+        self.trial = Trial(self._tasks)
 
     # As a search wants it
 
@@ -77,7 +77,10 @@ class FaultInjector(trio.abc.Instrument):
 
     def after_run(self) -> None:
         """Note if a server has gone on although its socket was broken."""
-        if self._ends_server and ListenerBrokenError not in self.trial.server_errors:
+        if (
+            self._ends_server
+            and ListenerBrokenError not in self.trial.harm.server_errors
+        ):
             self.trial.problems.append("the server goes on with a broken socket")
 
     # What is done to operations
@@ -105,7 +108,7 @@ class FaultInjector(trio.abc.Instrument):
 
     def _counts(self, operation: str, sock: socket.socket | None) -> bool:
         """Whether this is the server's, may fail, and would succeed."""
-        if self.trial.is_paused or not _current_task() & self._tasks:
+        if self.trial.harm.is_probing or not _current_task() & self._tasks:
             return False
         if self.operations is not None and operation not in self.operations:
             return False
@@ -139,14 +142,13 @@ class FaultInjector(trio.abc.Instrument):
             raises = (ListenerBrokenError,)
         self._ends_server = (
             fault.breaks_server
-            and not self.trial.is_stopping
+            and not self.trial.harm.is_stopping
             and fault.operation in RECEIVING
         )
-        self.trial.note_injection(
-            is_graceful=False, raises=raises, max_harmed=fault.max_harmed
-        )
+        self.trial.harm.max_harmed = fault.max_harmed
         if fault.breaks_server:
-            self.trial.probe = None
+            self.trial.harm.probe = None
+        self.trial.note_injection(is_graceful=False, raises=raises)
 
     def _goes_on(
         self, fault: Fault, operation: str, sock: socket.socket | None
