@@ -5,15 +5,15 @@ from __future__ import annotations
 import socket
 import socketserver
 from collections.abc import Awaitable, Callable
-from functools import partial
-from pathlib import Path
 
 import attrs
 import trio
+import trio.testing
 
-from kit.datagrams import CountingHandler, UpperDatagramHandler
+from kit.datagrams import UpperDatagramHandler
 from kit.serving import LOOPBACK, UpperHandler, connect, receive_line
 from trioserver import (
+    DatagramSessionHandler,
     StreamRequestHandler,
     TCPServer,
     ThreadingTCPServer,
@@ -22,6 +22,7 @@ from trioserver import (
     UnixDatagramServer,
     UnixStreamServer,
 )
+from trioserver._servers.base import HandlerFactory
 from trioserver._testing.trial import Trial
 
 # Seconds after which a client gives up. Capacity errors make them wait for 0.1 s.
@@ -31,7 +32,19 @@ PATIENCE = 2.0
 LOST = 0.15
 
 # More than the buffers of both kernels take.
-LONG_REPLY = b"x" * 3_000_000
+LONG_REPLY = b"x" * 400_000
+
+
+# Lines whose replies are kept for a moment, and then find no room.
+MUCH = (b"x" * 99 + b"\n") * 3000
+
+
+class SmallBufferServer(TCPServer):
+    """Has room for little that clients do not read."""
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
+        super().server_bind()
 
 
 class LongReplyHandler(StreamRequestHandler):
@@ -71,10 +84,22 @@ class UpperThreadHandler(socketserver.StreamRequestHandler):
             self.wfile.write(line.upper())
 
 
-async def ask(client: trio.abc.Stream, line: bytes, reply: bytes | None = None) -> None:
+class UpperSessionHandler(DatagramSessionHandler):
+    """Answers each datagram of a peer in upper case."""
+
+    async def handle(self) -> None:
+        async for data in self.session:
+            await self.session.send(data.upper())
+
+
+async def ask(client: trio.abc.Stream, line: bytes) -> None:
     """Insist on the reply to a line."""
     await client.send_all(line)
-    wanted = reply or line.upper()
+    await expect(client, line.upper())
+
+
+async def expect(client: trio.abc.ReceiveStream, wanted: bytes) -> None:
+    """Insist on these bytes."""
     received = b""
     while len(received) < len(wanted):
         data = await client.receive_some()
@@ -107,11 +132,17 @@ async def read_slowly(server: TCPServer) -> None:
         async with await connect(server) as client:
             await client.send_all(b"go\n")
             await trio.testing.wait_all_tasks_blocked()
-            received = 0
-            while received < len(LONG_REPLY):
-                data = await client.receive_some(1_000_000)
-                assert data, received
-                received += len(data)
+            await expect(client, LONG_REPLY)
+
+
+async def pipeline_slowly(server: TCPServer) -> None:
+    """Ask for much at once, and read it when there is no room for more."""
+    with trio.fail_after(PATIENCE):
+        async with await connect(server) as client:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.send_all, MUCH)
+                await trio.testing.wait_all_tasks_blocked()
+                await expect(client, MUCH.upper())
 
 
 async def ask_once(server: TCPServer) -> None:
@@ -122,7 +153,7 @@ async def ask_once(server: TCPServer) -> None:
             assert await receive_line(client) == b"LATE\n"
 
 
-async def ask_by_datagram(server: UDPServer, *, reply: bytes = b"HELLO") -> None:
+async def ask_by_datagram(server: TCPServer) -> None:
     """Ask until there is a reply, as clients of UDP do."""
     with socket.socket(server.address_family, socket.SOCK_DGRAM) as sock:
         if server.address_family == socket.AF_UNIX:
@@ -134,20 +165,7 @@ async def ask_by_datagram(server: UDPServer, *, reply: bytes = b"HELLO") -> None
                 with trio.move_on_after(LOST):
                     await client.send(b"hello")
                     received = await client.recv(1000)
-            assert received == reply
-
-
-async def ask_for_session(server: UDPServer) -> None:
-    """Ask for a number; the server has counted what was asked before, too."""
-    with socket.socket(server.address_family, socket.SOCK_DGRAM) as sock:
-        sock.connect(server.server_address)
-        with trio.fail_after(PATIENCE), trio.socket.from_stdlib_socket(sock) as client:
-            received = b""
-            while not received:
-                with trio.move_on_after(LOST):
-                    await client.send(b"hello")
-                    received = await client.recv(1000)
-            assert int(received) >= 1
+            assert received == b"HELLO"
 
 
 Client = Callable[[TCPServer], Awaitable[None]]
@@ -158,7 +176,7 @@ class Case:
     """A server, and its visitors."""
 
     server: type[TCPServer] = TCPServer
-    handler: Callable[..., object] = UpperHandler  # type: ignore[explicit-any]  # any kind of handler
+    handler: HandlerFactory = UpperHandler
     address: object = LOOPBACK
     clients: tuple[Client, ...] = (keep_alive, keep_alive)
     edge_triggered: bool = True
@@ -210,9 +228,6 @@ class StoppingCase(Case):
         server.gate.set()
 
 
-_SESSIONS = Case(
-    UDPSessionServer, CountingHandler, clients=(ask_for_session, ask_for_session)
-)
 _DATAGRAMS: tuple[Client, ...] = (ask_by_datagram, ask_by_datagram)
 
 CASES = {
@@ -223,9 +238,10 @@ CASES = {
         clients=(pipeline, keep_alive), edge_triggered=False
     ),
     "slow clients": Case(
-        handler=LongReplyHandler, clients=(read_slowly, read_slowly)
+        SmallBufferServer, handler=LongReplyHandler, clients=(read_slowly, read_slowly)
     ),
     "slow clients, without edges": Case(
+        SmallBufferServer,
         handler=LongReplyHandler,
         clients=(read_slowly, read_slowly),
         edge_triggered=False,
@@ -240,11 +256,22 @@ CASES = {
     "a Unix socket": Case(UnixStreamServer, address="x.sock"),
     "UDP": Case(UDPServer, UpperDatagramHandler, clients=_DATAGRAMS),
     "UDP on all addresses": Case(
-        UDPServer, UpperDatagramHandler, ("0.0.0.0", 0), _DATAGRAMS
+        UDPServer,
+        UpperDatagramHandler,
+        ("0.0.0.0", 0),  # noqa: S104  # to be on all of them is what is tested
+        _DATAGRAMS,
     ),
-    "UDP sessions": _SESSIONS,
+    "UDP sessions": Case(UDPSessionServer, UpperSessionHandler, clients=_DATAGRAMS),
     "Unix datagrams": Case(
         UnixDatagramServer, UpperDatagramHandler, "x.sock", _DATAGRAMS
+    ),
+}
+
+
+# More than a sample of all would try.
+LATER = {
+    "requests ahead of a slow client": Case(
+        SmallBufferServer, clients=(pipeline_slowly,)
     ),
 }
 
@@ -256,5 +283,6 @@ async def start_up(case: Case, _trial: Trial) -> None:
 
 
 START_UPS = {
-    name: CASES[name] for name in ("keep alive", "a Unix socket", "UDP", "Unix datagrams")
+    name: CASES[name]
+    for name in ("keep alive", "a Unix socket", "UDP", "Unix datagrams")
 }

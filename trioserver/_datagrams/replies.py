@@ -17,10 +17,8 @@ from trioserver._streams.budget import Budget
 from trioserver._waiting import notify_closing, wait_writable
 
 # Nobody is at the address, or there is no way there. Whoever forges the address of a
-# request can cause it: a closed port, an unused network, one that a firewall or a
-# prohibiting route keeps us from (EPERM, EACCES: ip(7)). So can who has a Unix socket:
-# its file may be gone, closed to us, or another kind of socket by now (unix(7),
-# path_resolution(7)).
+# request can cause it: a closed port, an unused network. So can who has a Unix socket:
+# its file may be gone, or another kind of file by now (unix(7), path_resolution(7)).
 NOBODY_ERRNOS: Final = frozenset(
     getattr(errno, name)
     for name in (
@@ -30,8 +28,6 @@ NOBODY_ERRNOS: Final = frozenset(
         "ENOTDIR",
         "ELOOP",
         "EPROTOTYPE",
-        "EACCES",
-        "EPERM",
         "EHOSTUNREACH",
         "EHOSTDOWN",
         "ENETUNREACH",
@@ -47,6 +43,17 @@ MAX_PAUSE: Final = 0.05
 
 # What `socket.socket.sendto` takes.
 Buffer = bytes | bytearray | memoryview
+
+
+def is_nobody(error: OSError, sock: socket.socket) -> bool:
+    """Whether *error* of a send on *sock* says that nobody is there to receive it.
+
+    EACCES is about what this machine forbids, but for a Unix socket: there it is the
+    mode of the client's file, or of its directory.
+    """
+    if error.errno == errno.EACCES:
+        return sock.family not in {socket.AF_INET, socket.AF_INET6}
+    return error.errno in NOBODY_ERRNOS
 
 
 def is_answerable(address: object) -> bool:
@@ -104,7 +111,7 @@ class Replies:
                 await self._wait_for_room(pause)
                 pause = min(pause * 2 or FIRST_PAUSE, MAX_PAUSE)
             except OSError as error:
-                if error.errno in NOBODY_ERRNOS:
+                if is_nobody(error, self.socket):
                     raise connection_lost(error) from error
                 raise
 

@@ -20,7 +20,7 @@ def _errnos(*names: str) -> frozenset[int]:
 
 
 # The process or the machine has run out of something; only time can help. ENOSPC is
-# what epoll_ctl(2) says at the limit of max_user_watches, while a listener is waited for.
+# what epoll_ctl(2) says at the limit of max_user_watches, while a listener waits.
 CAPACITY_ERRNOS: Final = _errnos("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ENOSPC")
 
 # The listener itself will never accept again: closed, not listening, no socket.

@@ -4,8 +4,8 @@ The sources are the pages of man-pages 6.03: of each call its own, accept(2) for
 and ip(7), tcp(7), udp(7) and unix(7) for what the protocols add.
 
 Left out, since no program gets to see it: EINTR, after which Python tries again by
-itself (PEP 475), but for close(); EFAULT, which a broken interpreter alone can cause;
-and errors about arguments that the library never passes, as EALREADY about MSG_FASTOPEN.
+itself (PEP 475), but for close(); EFAULT, which only a broken interpreter can cause;
+and errors about arguments that are never passed, as EALREADY about MSG_FASTOPEN.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Role(enum.Enum):
 GONE: Final = ("EBADF", "ENOTSOCK")
 
 # accept(2) "passes already-pending network errors on the new socket".
-_PENDING: Final = (
+PENDING: Final = (
     "ENETDOWN",
     "EPROTO",
     "ENOPROTOOPT",
@@ -75,16 +75,16 @@ _SEND_DATAGRAM: Final = (
 
 # accept(2), listen(2) and socket(2) have EMFILE and ENFILE for no descriptor left,
 # and ENOBUFS and ENOMEM for no memory.
-_EXHAUSTED: Final = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
+EXHAUSTED: Final = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 
 ERRNOS: Final[Mapping[tuple[str, Role | None], tuple[str, ...]]] = {
     # Where connections come from: accept(2).
     ("accept", Role.LISTENER): (
-        *_EXHAUSTED,
+        *EXHAUSTED,
         "EAGAIN",
         "ECONNABORTED",
         "EPERM",
-        *_PENDING,
+        *PENDING,
         *_OF_SOME_KERNELS,
         "EINVAL",
         *GONE,
@@ -100,7 +100,7 @@ ERRNOS: Final[Mapping[tuple[str, Role | None], tuple[str, ...]]] = {
     ("sendto", Role.DATAGRAM): _SEND_DATAGRAM,
     ("sendmsg", Role.DATAGRAM): _SEND_DATAGRAM,
     # How a socket begins: socket(2), bind(2), listen(2), connect(2), dup(2).
-    ("__init__", None): ("EACCES", "EAFNOSUPPORT", "EPROTONOSUPPORT", *_EXHAUSTED),
+    ("__init__", None): ("EACCES", "EAFNOSUPPORT", "EPROTONOSUPPORT", *EXHAUSTED),
     ("bind", None): ("EACCES", "EADDRINUSE", "EADDRNOTAVAIL", "EINVAL", *GONE),
     ("listen", None): ("EADDRINUSE", "EOPNOTSUPP", *GONE),
     ("connect", None): (

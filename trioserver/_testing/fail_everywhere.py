@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from trioserver._testing.fault_injector import FaultInjector
+from trioserver._testing.harm import Probe
 from trioserver._testing.log_watch import LogWatch
 from trioserver._testing.moments import moments
 from trioserver._testing.one_run import Conditions, Scenario, quick_collections
@@ -19,7 +20,6 @@ from trioserver._testing.overseer import WallClock
 from trioserver._testing.report import Report
 from trioserver._testing.search import Search
 from trioserver._testing.socket_calls import Operation, intercepted
-from trioserver._testing.trial import Probe
 
 # How a report calls this kind of trouble.
 _BY: Final = "fault"
@@ -100,7 +100,7 @@ class _Faults:
     def injector(self, at_moment: int) -> FaultInjector:
         """Return what lets the failure of this number happen."""
         self._current = FaultInjector(at_moment, self.operations)
-        self._current.trial.probe = self.probe
+        self._current.trial.harm.probe = self.probe
         self.log.start_anew()
         return self._current
 

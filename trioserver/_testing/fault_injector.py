@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import select
 import socket
+import traceback
 from pathlib import Path
 from typing import Final, final
 from weakref import WeakKeyDictionary
@@ -55,7 +55,7 @@ class FaultInjector(trio.abc.Instrument):
     )
 
     def __attrs_post_init__(self) -> None:
-        self.trial = Trial(self._tasks.add)
+        self.trial = Trial(self._tasks)
 
     # As a search wants it
 
@@ -77,7 +77,10 @@ class FaultInjector(trio.abc.Instrument):
 
     def after_run(self) -> None:
         """Note if a server has gone on although its socket was broken."""
-        if self._ends_server and ListenerBrokenError not in self.trial.server_errors:
+        if (
+            self._ends_server
+            and ListenerBrokenError not in self.trial.harm.server_errors
+        ):
             self.trial.problems.append("the server goes on with a broken socket")
 
     # What is done to operations
@@ -95,8 +98,8 @@ class FaultInjector(trio.abc.Instrument):
             return self._refuse(operation, sock, original, bound)
         if not self._counts(operation, sock):
             return original(*bound)
-        if self._goes_on(operation, sock):
-            raise os_error("EAGAIN")
+        if self.fault is not None and self._goes_on(self.fault, operation, sock):
+            raise self.fault.error()
         fault = self._next_fault(operation, sock, arguments)
         if fault is None:
             return original(*bound)
@@ -105,7 +108,7 @@ class FaultInjector(trio.abc.Instrument):
 
     def _counts(self, operation: str, sock: socket.socket | None) -> bool:
         """Whether this is the server's, may fail, and would succeed."""
-        if self.trial.is_paused or not _current_task() & self._tasks:
+        if self.trial.harm.is_probing or not _current_task() & self._tasks:
             return False
         if self.operations is not None and operation not in self.operations:
             return False
@@ -139,24 +142,22 @@ class FaultInjector(trio.abc.Instrument):
             raises = (ListenerBrokenError,)
         self._ends_server = (
             fault.breaks_server
-            and not self.trial.is_stopping
+            and not self.trial.harm.is_stopping
             and fault.operation in RECEIVING
         )
-        self.trial.note_injection(
-            is_graceful=False, raises=raises, max_harmed=fault.max_harmed
-        )
+        self.trial.harm.max_harmed = fault.max_harmed
         if fault.breaks_server:
-            self.trial.probe = None
+            self.trial.harm.probe = None
+        self.trial.note_injection(is_graceful=False, raises=raises)
 
-    def _goes_on(self, operation: str, sock: socket.socket | None) -> bool:
-        """Whether an EAGAIN is said once more."""
-        fault = self.fault
-        if self._storm == 0 or fault is None:
-            return False
-        if fault.operation != operation or self._victim is not sock:
-            return False
-        self._storm -= 1
-        return True
+    def _goes_on(
+        self, fault: Fault, operation: str, sock: socket.socket | None
+    ) -> bool:
+        """Whether *fault*, an EAGAIN, is said once more."""
+        if self._storm and fault.operation == operation and self._victim is sock:
+            self._storm -= 1
+            return True
+        return False
 
     def _refuse(
         self,
@@ -228,10 +229,10 @@ def _end(sock: socket.socket) -> None:
 
 def _caller() -> str:
     """Return the line that has called the operation, outside of this and of Trio."""
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code.co_filename.startswith(_UNTOLD):
-        frame = frame.f_back
-    if frame is None:
-        return "?"
-    path = Path(frame.f_code.co_filename)
-    return f"{path.parent.name}/{path.name}:{frame.f_lineno}"
+    places = (
+        (Path(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_stack(None)
+        if not frame.f_code.co_filename.startswith(_UNTOLD)
+    )
+    path, line = next(places)
+    return f"{path.parent.name}/{path.name}:{line}"

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias, cast
+
 from trioserver._testing.errnos import TRANSFERS_PART
+
+_Data: TypeAlias = bytes | bytearray | memoryview
 
 
 def can_be_short(operation: str, arguments: tuple[object, ...]) -> bool:
     """Whether *operation* is asked for more than one byte."""
-    if operation not in TRANSFERS_PART:
-        return False
-    match arguments[0]:
-        case int(count):
-            return count > 1
-        case list(buffers):
-            return sum(map(len, buffers)) > 1
-        case bytes() | bytearray() | memoryview() as data:
-            return len(data) > 1
-        case _:
-            return False
+    return operation in TRANSFERS_PART and _length(arguments[0]) > 1
 
 
 def shortened(arguments: tuple[object, ...]) -> tuple[object, ...]:
     """Return *arguments* that ask for one byte."""
-    first, *others = arguments
-    match first:
-        case list(buffers):
-            return ([b"".join(buffers)[:1]], *others)
-        case bytes() | bytearray() | memoryview() as data:
-            return (memoryview(data)[:1], *others)
-        case _:
-            return (1, *others)
+    asked, *others = arguments
+    if isinstance(asked, int):
+        return (1, *others)
+    if isinstance(asked, list):
+        return ([b"".join(cast("list[bytes]", asked))[:1]], *others)
+    return (memoryview(cast("_Data", asked))[:1], *others)
+
+
+def _length(asked: object) -> int:
+    """Return how many bytes are asked for: a number, buffers, or one buffer."""
+    if isinstance(asked, int):
+        return asked
+    if isinstance(asked, list):
+        return sum(map(len, cast("list[bytes]", asked)))
+    return len(cast("_Data", asked))

@@ -28,7 +28,7 @@ class _HasFileno(Protocol):
     def fileno(self) -> int: ...
 
 
-_METHODS: Final = (
+METHODS: Final = (
     "accept",
     "bind",
     "close",
@@ -57,7 +57,7 @@ def intercepted(intercept: Intercept) -> Generator[None]:
     An epoll that is opened in the block, that is; Trio opens its own with a run.
     """
     with ExitStack() as stack:
-        for name in _METHODS:
+        for name in METHODS:
             if hasattr(socket.socket, name):  # Windows has fewer
                 method = _method(name, getattr(socket.socket, name), intercept)
                 stack.enter_context(_replaced(socket.socket, name, method))

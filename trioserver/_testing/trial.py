@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, Protocol, TypeAlias, TypeVar, TypeVarTuple, final
+from functools import partial
+from typing import Final, Protocol, TypeVar, TypeVarTuple, final
 
 import attrs
 import trio
+import trio.testing
 
 from trioserver._engine.hooks import settled
 from trioserver._exception_groups import leaves, un_nested
 from trioserver._servers.base import BaseServer
 from trioserver._testing.await_frames import describe_error
+from trioserver._testing.harm import Harm
+from trioserver._testing.main_task import LENDER, Job, MainTask
 from trioserver._testing.network import Network
 from trioserver._testing.promises import is_loss, is_refusal, promises_replies
 
 # Lets the next close() send a reset.
 _ABORT: Final = struct.pack("ii", 1, 0)
 
-
-class Serve(Protocol):
-    """What serves, and says when it does: ``server.serve``, for one."""
-
-    def __call__(self, *, task_status: trio.TaskStatus[object]) -> Awaitable[object]:
-        """Serve until somebody stops it."""
-        ...
+# What a server has sent before its end is with the clients at once, on a loopback. Who
+# waits longer than this, waits for somebody who was refused.
+_IDLE_SECONDS: Final = 0.005
+_MOST_SECONDS: Final = 0.05
 
 
 class Resettable(Protocol):
@@ -38,9 +38,6 @@ class Resettable(Protocol):
         """Reset the connection."""
         ...
 
-
-Probe: TypeAlias = Callable[[BaseServer], Awaitable[object]]
-"""Is given a server, and raises an error if it does not serve."""
 
 ServerT = TypeVar("ServerT", bound=BaseServer)
 ClientT = TypeVar("ClientT", bound=Resettable | trio.SocketStream)
@@ -64,19 +61,12 @@ class Trial:
     """Set when the trouble is made."""
     is_used: bool = attrs.field(default=False, init=False)
     """Whether the scenario has said what is to be watched."""
-    is_paused: bool = attrs.field(default=False, init=False)
-    """Whether a fresh client looks if the server still serves: no trouble for that."""
-    is_stopping: bool = attrs.field(default=False, init=False)
-    """Whether the server was told to stop, or has ended."""
-    probe: Probe | None = attrs.field(default=None, init=False)
-    """The fresh client."""
-    server_errors: list[type[BaseException]] = attrs.field(
-        factory=list[type[BaseException]], init=False
-    )
-    """The kinds of errors that have come out of servers."""
+    harm: Harm = attrs.field(factory=Harm, init=False)
+    """What the trouble may do to clients, and has done to servers."""
     problems: list[str] = attrs.field(factory=list[str], init=False)
     """What was found during the run, in words."""
-    _watch: Callable[[trio.lowlevel.Task], object]
+    _watched: set[trio.lowlevel.Task]
+    _main: MainTask = attrs.field(factory=MainTask, init=False)
     _clients: list[Resettable | trio.SocketStream] = attrs.field(
         factory=list[Resettable | trio.SocketStream], init=False
     )
@@ -91,8 +81,6 @@ class Trial:
     _is_whole: bool = attrs.field(default=False, init=False)
     _reported: set[int] = attrs.field(factory=set[int], init=False)
     _raises: tuple[type[BaseException], ...] = attrs.field(default=(), init=False)
-    _max_harmed: float = attrs.field(default=math.inf, init=False)
-    _harmed: set[int] = attrs.field(factory=set[int], init=False)
 
     # For scenarios
 
@@ -102,13 +90,14 @@ class Trial:
         server: ServerT,
         network: Network | None = None,
         *,
-        serve: Serve | None = None,
+        serve: Job | None = None,
     ) -> AsyncGenerator[ServerT]:
         """Serve while the block runs, then shut down; all of it is watched.
 
         The block is the clients' side. Once the trouble was made, errors of clients in
         it are forgiven, as `forgives` says, and end the block silently. If the server
-        ends without owing anybody a reply, the block is cancelled.
+        has ended, the block is cancelled: at once if nobody is promised a reply, and
+        otherwise when all clients have read what there is.
 
         Args:
             server: A server that has not served yet.
@@ -124,11 +113,11 @@ class Trial:
             except BaseException as error:
                 if not self.forgives(error):
                     raise
-            if self.probe is not None:
-                await self._check_serving(self.probe, server)
+            if error := await self.harm.look_at(server):
+                self.report_error("a fresh client", error)
 
     @asynccontextmanager
-    async def watching(self, serve: Serve) -> AsyncGenerator[None]:
+    async def watching(self, serve: Job) -> AsyncGenerator[None]:
         """Run anything that serves while the block runs, and watch all of it.
 
         As `serving`, but nothing is stopped in the end: what serves is waited for.
@@ -178,7 +167,7 @@ class Trial:
             return False
         if self._owes_replies():
             return is_refusal(error)
-        return is_loss(error) and self._is_bearable(error)
+        return is_loss(error) and self.harm.bears(error)
 
     # For what makes trouble
 
@@ -188,11 +177,7 @@ class Trial:
         return self._is_whole
 
     def note_injection(
-        self,
-        *,
-        is_graceful: bool,
-        raises: tuple[type[BaseException], ...] = (),
-        max_harmed: float = math.inf,
+        self, *, is_graceful: bool, raises: tuple[type[BaseException], ...] = ()
     ) -> None:
         """Note that the trouble is made now.
 
@@ -200,13 +185,11 @@ class Trial:
             is_graceful: Whether every request that was accepted is still promised its
                 reply.
             raises: What the server may raise because of it.
-            max_harmed: How many clients may run into an error because of it.
         """
         self.is_injected = True
         self.injected.set()
         self._is_graceful = is_graceful
         self._raises = raises
-        self._max_harmed = max_harmed
 
     def cancel(self) -> None:
         """Cancel everything that is watched, from outside."""
@@ -237,11 +220,10 @@ class Trial:
         """Run *scenario*; with *whole*, all of it is watched."""
         self._is_whole = whole
         if whole:
-            self._watch(trio.lowlevel.current_task())
-            with self._scope():
+            with self._struck():
                 await scenario(self)
         else:
-            await scenario(self)
+            await self._main.run_beside(partial(scenario, self))
 
     def judge(self, error: BaseException) -> None:
         """Note what has come out of the run, unless clients may have run into it."""
@@ -251,7 +233,7 @@ class Trial:
 
     def judge_server(self, error: BaseException) -> None:
         """Note what has come out of a server: clients are not to blame for that."""
-        self.server_errors += map(type, leaves(error))
+        self.harm.server_errors += map(type, leaves(error))
         for leaf in self._unexpected(error):
             self.report_error("the server", leaf)
 
@@ -274,6 +256,12 @@ class Trial:
         self._reported.add(id(error))
         self.problems.append(f"{what} raised {describe_error(error)}")
 
+    def forget(self) -> None:
+        """Let go of everything that belongs to the run, but not of what was found."""
+        for held in (self.servers, self._clients, self._scopes, self._watched):
+            held.clear()
+        self._main, self.injected = MainTask(), trio.Event()
+
     def check_end(self) -> None:
         """Note what a server, or a limiter, still holds after the run."""
         for server in self.servers:
@@ -290,70 +278,77 @@ class Trial:
 
     @asynccontextmanager
     async def _beside(
-        self, serve: Serve, stop: Callable[[], Awaitable[object]] | None
+        self, serve: Job, stop: Callable[[], Awaitable[object]] | None
     ) -> AsyncGenerator[None]:
         """Run *serve* beside the block, and *stop* it afterwards."""
         self.is_used = True
-        block = trio.CancelScope()
+        block = _Block()
         with un_nested():
             async with trio.open_nursery() as nursery:
-                await nursery.start(self._serve, serve, block)
+                serve = partial(self._serve, serve, block)
+                await nursery.start(self._main.run_here, serve, name=LENDER)
                 try:
-                    with block:
+                    with block.scope:
                         yield
                 except BaseException as error:
                     if not self.forgives(error):
                         raise
-                self.is_stopping = True
+                block.waiting.cancel()
+                self.harm.is_stopping = True
                 if stop is not None:
                     await settled(stop())
 
     async def _serve(
         self,
-        serve: Serve,
-        block: trio.CancelScope,
+        serve: Job,
+        block: _Block,
         *,
         task_status: trio.TaskStatus[object],
     ) -> None:
-        self._watch(trio.lowlevel.current_task())
         status = _Status(task_status)
         try:
-            with self._scope():
+            with self._struck():
                 await serve(task_status=status)
         except BaseException as error:
             self.judge_server(error)
             raise
-        if self.is_injected and not (status.is_started and self._owes_replies()):
-            # Nobody is there any more for whom the block could wait.
-            block.cancel()
+        if self.is_injected:
+            if status.is_started and self._owes_replies():
+                await block.wait_idle()
+            block.scope.cancel()
             status.started()
 
     @contextmanager
-    def _scope(self) -> Generator[None]:
-        with trio.CancelScope() as scope:
-            self._scopes.append(scope)
-            if self._is_cancelled:
-                scope.cancel()
-            yield
-
-    async def _check_serving(self, probe: Probe, server: BaseServer) -> None:
-        """Let a fresh client, whose errors are never forgiven, look at *server*."""
-        self.is_paused = True
+    def _struck(self) -> Generator[None]:
+        """Watch this task, and let it be cancelled from outside."""
+        task = trio.lowlevel.current_task()
+        self._watched.add(task)
         try:
-            await probe(server)
-        except Exception as error:  # whatever it is, it is a finding
-            self.report_error("a fresh client", error)
+            with trio.CancelScope() as scope:
+                self._scopes.append(scope)
+                if self._is_cancelled:
+                    scope.cancel()
+                yield
         finally:
-            self.is_paused = False
-
-    def _is_bearable(self, error: BaseException) -> bool:
-        """Whether *error* is that of one of those clients that may be harmed."""
-        self._harmed.add(id(error))
-        return len(self._harmed) <= self._max_harmed
+            self._watched.discard(task)
 
     def _owes_replies(self) -> bool:
         """Whether clients may go on as if nothing had happened, once accepted."""
         return self._is_graceful and all(map(promises_replies, self.servers))
+
+
+class _Block:
+    """The clients' side of a server that may end before them."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.waiting = trio.CancelScope()
+        """What waits for the block; cancelled, when that has ended."""
+
+    async def wait_idle(self) -> None:
+        """Wait until the clients have read all that is still under way."""
+        with self.waiting, trio.move_on_after(_MOST_SECONDS):
+            await trio.testing.wait_all_tasks_blocked(_IDLE_SECONDS)
 
 
 class _Status:

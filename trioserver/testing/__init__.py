@@ -5,6 +5,7 @@ from __future__ import annotations
 from trioserver._testing.cancel_everywhere import cancel_everywhere
 from trioserver._testing.connecting import connect, open_datagram_client
 from trioserver._testing.datagram_client import DatagramClient
+from trioserver._testing.fail_everywhere import fail_everywhere
 from trioserver._testing.injections import Injection
 from trioserver._testing.leaks import LeakError, Snapshot, find_leaks
 from trioserver._testing.link import Link
@@ -13,7 +14,7 @@ from trioserver._testing.network import Network
 from trioserver._testing.report import Failure, Report
 from trioserver._testing.running import StillRunningError, running
 from trioserver._testing.stream_client import StreamClient
-from trioserver._testing.trial import Resettable, Serve, Trial
+from trioserver._testing.trial import Resettable, Trial
 
 __all__ = [  # noqa: RUF022  # grouped by what they are for
     # run a server
@@ -33,10 +34,10 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "Snapshot",
     # make trouble
     "cancel_everywhere",
+    "fail_everywhere",
     "Injection",
     "Trial",
     "Resettable",
-    "Serve",
     "Report",
     "Failure",
 ]
