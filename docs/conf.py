@@ -50,6 +50,8 @@ autodoc_member_order = "bysource"
 nitpick_ignore_regex = [
     # Names of other projects: to link them, the build would have to fetch inventories.
     (r"py:.*", r"trio\..*"),
+    # A type variable has no page.
+    (r"py:class", r"trioserver\._\w+\.\w+\.ServerT"),
     (
         r"py:.*",
         r"(asyncio|collections|http|io|logging|math|os|socket|socketserver|ssl|sys|types)\..*",
@@ -68,13 +70,14 @@ nitpick_ignore_regex = [
 def _show_attribute_docstrings() -> None:
     """Let autodoc find the docstrings of attributes.
 
-    The public classes say that they live in ``trioserver``, where autodoc looks for
-    the source. So it finds the source of all modules in one.
+    The public classes say that they live in ``trioserver``, or in its test kit, where
+    autodoc looks for the source. So it finds the source of all modules in one.
     """
     files = sorted(Path(trioserver.__file__).parent.rglob("*.py"))
     source = "\n".join(file.read_text("utf-8") for file in files)
-    analyzer = ModuleAnalyzer.for_string(source, "trioserver")
-    ModuleAnalyzer.cache["module", "trioserver"] = analyzer
+    for name in ("trioserver", "trioserver.testing"):
+        analyzer = ModuleAnalyzer.for_string(source, name)
+        ModuleAnalyzer.cache["module", name] = analyzer
 
 
 _show_attribute_docstrings()

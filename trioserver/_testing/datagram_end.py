@@ -32,7 +32,6 @@ _MAX_QUEUED: Final = {True: 11, False: 256}
 # SO_MEMINFO of Linux's asm-generic/socket.h: nine numbers, of which the last counts
 # what has found no room.
 _MEMINFO: Final = (socket.SOL_SOCKET, 55)
-_ERROR: Final = (socket.SOL_SOCKET, socket.SO_ERROR)
 
 # What tells where a datagram was sent to: the option, and the item that then comes.
 _IP_PKTINFO: Final = 8  # Python has no name for it before 3.14
@@ -81,8 +80,6 @@ class DatagramEnd(End):
         self.blocked: list[DatagramEnd] = []
         """Who has found no room here."""
         self._dropped = 0
-        # What an earlier datagram has met with, and nobody was told of.
-        self._error = 0
 
     # What a socket does
 
@@ -145,9 +142,6 @@ class DatagramEnd(End):
         if option == _MEMINFO:
             self._settle()
             return struct.pack("=9I", *([0] * 8), self._dropped)[:length]
-        if option == _ERROR:
-            error, self._error = self._error, 0
-            return error
         return super().option(option, length)
 
     # For other ends
@@ -227,8 +221,7 @@ class DatagramEnd(End):
 
     def _raise_error(self) -> None:
         if self._error:
-            error, self._error = self._error, 0
-            raise system_error(error)
+            raise self._told()
 
     def _send_to_nobody(self, size: int) -> int:
         """Fail, now or, as the network tells it only later, with the next call."""

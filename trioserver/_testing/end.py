@@ -22,6 +22,8 @@ _REMEMBERED: Final = {
     socket.IPPROTO_TCP: _ANY,
 }
 
+_ERROR: Final = (socket.SOL_SOCKET, socket.SO_ERROR)
+
 Option = tuple[int, int]
 
 
@@ -55,6 +57,8 @@ class End:
         """Whether the last of its sockets was closed."""
         self.sockets = 0
         """How many sockets stand for it."""
+        # What an earlier call has met with, and nobody was told of.
+        self._error = 0
         self._lot = trio.lowlevel.ParkingLot()
         self._options: dict[Option, int | bytes] = {}
 
@@ -105,6 +109,9 @@ class End:
 
     def option(self, option: Option, length: int) -> int | bytes:
         """Return the value of an *option*, in *length* bytes; 0: as a number."""
+        if option == _ERROR:
+            error, self._error = self._error, 0
+            return error
         if option == (socket.SOL_SOCKET, socket.SO_TYPE):
             # The constructor of a socket asks for it, above all ssl's.
             refuse(
@@ -113,6 +120,11 @@ class End:
             )
         value = self._options.get(option, self._DEFAULTS.get(option, 0))
         return value if isinstance(value, bytes) or not length else _packed(value)
+
+    def _told(self) -> OSError:
+        """Return the error that nobody was told of, and forget it."""
+        error, self._error = self._error, 0
+        return system_error(error)
 
     # Waiting
 

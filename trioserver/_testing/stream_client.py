@@ -24,8 +24,6 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _EOF: Final = "the end-of-file"
 _RESET: Final = "a reset"
 
-ClientStream = trio.SocketStream | Connection
-
 
 @final
 class StreamClient(Linked):
@@ -40,13 +38,13 @@ class StreamClient(Linked):
 
     def __init__(
         self,
-        stream: ClientStream,
+        stream: trio.SocketStream | Connection,
         *,
         patience: float = PATIENCE,
         paths: tuple[Path, Path] | None = None,
     ) -> None:
         super().__init__(paths)
-        self.stream: ClientStream = stream
+        self.stream: trio.SocketStream | Connection = stream
         """The stream itself, for all else. What it receives, no method here will."""
         self.patience: float = patience
         """Seconds that each method may wait."""

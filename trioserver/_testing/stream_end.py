@@ -13,12 +13,11 @@ from trioserver._testing.path import Path
 from trioserver._testing.pipe import Pipe
 
 _LINGER: Final = (socket.SOL_SOCKET, socket.SO_LINGER)
-_ERROR: Final = (socket.SOL_SOCKET, socket.SO_ERROR)
 _PEER_CREDENTIALS: Final = (socket.SOL_SOCKET, getattr(socket, "SO_PEERCRED", -1))
 _TCP_INFO: Final = (socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", -1))
 
 # Of Linux's tcp_states.h: whether the peer has acknowledged all is what matters.
-_ESTABLISHED, _FIN_WAIT2 = b"\1", b"\5"
+_ESTABLISHED, _FIN_WAIT2, _CLOSE = b"\1", b"\5", b"\7"
 
 # struct linger: whether, and for how long.
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -39,8 +38,6 @@ class StreamEnd(End):
         self._eof_sent = False
         self._is_deaf = False
         self._is_reset = False
-        # A reset that nobody has been told of.
-        self._error = 0
 
     @classmethod
     def pair(
@@ -69,7 +66,7 @@ class StreamEnd(End):
     def peer_address(self) -> object:
         """Return the address of the other end."""
         self._look()
-        if self.incoming.is_reset:
+        if self.incoming.is_reset and not self._is_local:
             raise system_error(errno.ENOTCONN)
         return self.peer.address
 
@@ -149,10 +146,10 @@ class StreamEnd(End):
         if option == _TCP_INFO:
             if self._is_local:
                 raise system_error(errno.EOPNOTSUPP)
-            return _FIN_WAIT2 if self.outgoing.is_delivered else _ESTABLISHED
-        if option == _ERROR:
-            error, self._error = self._error, 0
-            return error
+            if self.incoming.is_reset:
+                return _CLOSE
+            is_over = self._eof_sent and self.outgoing.is_delivered
+            return _FIN_WAIT2 if is_over else _ESTABLISHED
         return super().option(option, length)
 
     # Waiting
@@ -200,10 +197,6 @@ class StreamEnd(End):
             # that nobody reads any more.
             is_late = self.incoming.has_ended and not self._is_local
             self._error = errno.EPIPE if is_late else errno.ECONNRESET
-
-    def _told(self) -> OSError:
-        error, self._error = self._error, 0
-        return system_error(error)
 
     def _cannot_send(self) -> bool:
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -11,6 +12,7 @@ import trio.testing
 from kit.memory import memory_pair
 from trioserver import Connection
 from trioserver._testing.link import Link
+from trioserver._testing.memory_socket import MemorySocket
 from trioserver._waiting import wait_readable, wait_writable
 
 
@@ -133,12 +135,12 @@ def test_options_are_remembered() -> None:
         client.setsockopt(*option, 1)
         assert client.getsockopt(*option) == 1
         assert client.getsockopt(*option, 4) == b"\1\0\0\0"
-        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > 0
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 131072
         with pytest.raises(OSError, match="Protocol not available"):
             client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
 
 
-REFUSED = {
+REFUSED: dict[str, Callable[[MemorySocket], object]] = {
     "settimeout": lambda sock: sock.settimeout(1),
     "setblocking": lambda sock: sock.setblocking(True),
     "makefile": lambda sock: sock.makefile("rb"),
@@ -161,6 +163,7 @@ def test_what_cannot_work_is_refused_with_a_remedy(name: str) -> None:
 def test_what_a_connection_cannot_do_is_the_systems_error() -> None:
     client, server = memory_pair()
     with client, server:
-        for call in (lambda: client.bind(("127.0.0.1", 0)), client.listen):
-            with pytest.raises(OSError, match="Invalid|not supported"):
-                call()
+        with pytest.raises(OSError, match="Invalid argument"):
+            client.bind(("127.0.0.1", 0))
+        with pytest.raises(OSError, match="not supported"):
+            client.listen()
