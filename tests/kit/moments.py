@@ -45,5 +45,7 @@ def sample_of(cost: int) -> int | None:
     if not _EVERYTHING:
         return max(1, 4 // cost)
     return None if cost < 8 else 40
+
+
 FAULTS: Final = None if _EVERYTHING else SAMPLE
 """How many failures of system calls a test tries; None: all."""

@@ -69,4 +69,6 @@ def _rows(
     for report in reports:
         for name, row in report.user_properties:
             if name == _PROPERTY:
-                yield cast("tuple[str, str, int, int]", tuple(cast("list[object]", row)))
+                yield cast(
+                    "tuple[str, str, int, int]", tuple(cast("list[object]", row))
+                )

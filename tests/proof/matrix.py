@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
+import trio
+
+from kit.serving import STUCK
 
 from proof.scenarios import SCENARIOS, Scenario
 from proof.servers import SUBJECTS, Subject
 from proof.stage import Stage
+from trioserver import BaseServer
+from trioserver._testing.errnos import ERRNOS
 from trioserver.testing import Trial
+
+Probe: TypeAlias = Callable[[BaseServer], Awaitable[None]]
 
 
 @attrs.frozen
@@ -28,6 +35,21 @@ class Case:
         """Play it once."""
         await self.scenario.play(Stage(trial, self.subject))
 
+    @property
+    def operations(self) -> frozenset[str] | None:
+        """What may fail of what is done with sockets; None: everything."""
+        return _OPERATIONS - _OF_THE_OBJECT if self.subject.is_driven else None
+
+    @property
+    def probe(self) -> Probe | None:
+        """A fresh client, if the server still serves when the scenario is over."""
+        return self._ask if self.scenario.name in _SERVES_ON else None
+
+    async def _ask(self, server: BaseServer) -> None:
+        stage = Stage(Trial(set()), self.subject)
+        with trio.fail_after(STUCK):
+            await stage.ask(server, b"hello\n")
+
 
 @attrs.frozen
 class Omission:
@@ -38,7 +60,36 @@ class Omission:
     reason: str
 
 
-_CONNECTIONS: Final = ("half_close", "buffered_reply", "slow_client", "stopped_by_handler")
+_OPERATIONS: Final = frozenset(operation for operation, _ in ERRNOS)
+
+# An object of socketserver's is asked whether it listens, and closes its socket by
+# itself: what fails there, it raises as it does in socketserver.
+_OF_THE_OBJECT: Final = frozenset({"close", "getsockopt"})
+
+# What everybody may ask, and is answered, whoever was there before.
+_SERVES_ON: Final = frozenset(
+    {
+        "reply",
+        "keep_alive",
+        "pipelining",
+        "half_close",
+        "slow_peer",
+        "full",
+        "truncated",
+        "failing_finish",
+        "address_in_use",
+        "served_twice",
+        "async_with",
+        "nursery_elsewhere",
+    }
+)
+
+_CONNECTIONS: Final = (
+    "half_close",
+    "buffered_reply",
+    "slow_client",
+    "stopped_by_handler",
+)
 
 _WAYS_TO_SERVE: Final = (
     "served_twice",
@@ -50,7 +101,9 @@ _WAYS_TO_SERVE: Final = (
 
 OMISSIONS: Final = (
     Omission(
-        tuple(f"{name}-*-{one}" for name in ("UDP*", "*Datagram*") for one in _CONNECTIONS),
+        tuple(
+            f"{name}-*-{one}" for name in ("UDP*", "*Datagram*") for one in _CONNECTIONS
+        ),
         "a datagram has no end, and no flow control but the queue of slow_peer",
     ),
     Omission(
@@ -66,9 +119,7 @@ OMISSIONS: Final = (
     Omission(
         ("*-serve_socketserver-truncated",), "socketserver does not know what was cut"
     ),
-    Omission(
-        ("*-forks-stopped_by_handler",), "a child has only a copy of the server"
-    ),
+    Omission(("*-forks-stopped_by_handler",), "a child has only a copy of the server"),
     Omission(
         (
             "UDP*-threads-stopping_out_of_time",
@@ -99,3 +150,15 @@ def is_omitted(case: Case, *omissions: Omission) -> bool:
 ALL_CASES: Final = list(_all_cases())
 
 MATRIX: Final = [case for case in ALL_CASES if not is_omitted(case, *OMISSIONS)]
+
+FAILING_OMISSIONS: Final = (
+    Omission(("*-handle_request",), "a call takes one request, or one failure"),
+    Omission(
+        ("*-truncated", "*-stopping_out_of_time"),
+        "it is to be in the log, as a warning",
+    ),
+)
+
+FAILING_MATRIX: Final = [
+    case for case in MATRIX if not is_omitted(case, *FAILING_OMISSIONS)
+]

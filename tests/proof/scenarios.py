@@ -186,9 +186,7 @@ async def start_up(stage: Stage) -> None:
 # Other ways to serve
 
 
-async def _in_block(
-    server: AnyServer, *, task_status: trio.TaskStatus[object]
-) -> None:
+async def _in_block(server: AnyServer, *, task_status: trio.TaskStatus[object]) -> None:
     server.service_actions = trio.lowlevel.checkpoint
     async with server:
         await server.serve_forever(0.001, task_status=task_status)
@@ -271,13 +269,15 @@ class Scenario:
     play: Play
     cell: str = "joined"
     """What becomes of requests when the server ends: a row of that table."""
+    has_queue: bool = True
+    """Whether a close serves those who are in the listen queue."""
 
 
 SCENARIOS: Final = {
     scenario.name: scenario
     for scenario in (
         *(
-            Scenario(play.__name__, play)
+            Scenario(play.__name__, play, has_queue=play is not handle_request)
             for play in (
                 reply,
                 keep_alive,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
+import attrs
 import pytest
 
 from kit.moments import sample_of
 from kit.points import Points
 from proof.matrix import MATRIX, Case
 from proof.stage import Stage
-from trioserver import ServerClosedError
+from trioserver._testing.injections import named
 from trioserver.testing import Injection, Trial, cancel_everywhere
 
 
@@ -23,23 +23,23 @@ def _close(_trial: Trial) -> None:
     Stage.current.server_close()
 
 
-_OF_ALL: Final = ("cancel", "interrupt", "shutdown", "close", "reset")
+# Nobody empties the listen queue: a close has nobody to accept it, if there was no accept
+# loop, and none at all where it cannot wait.
+_ABRUPT: Final = attrs.evolve(named("close")[0], is_graceful=False)
 
 
-def injections(case: Case) -> list[Injection | str]:
+def injections(case: Case) -> list[Injection]:
     """Return what can be done to the server from outside."""
-    if not case.subject.is_driven:
-        return [*_OF_ALL]
-    is_promised = case.subject.model.cells[case.scenario.cell].is_promised
-    is_graceful = is_promised and case.subject.is_stream
-    return [
-        "cancel",
-        "interrupt",
-        Injection("shutdown", _shut_down, is_graceful=is_graceful),
-        # It is called where it cannot wait, and so nobody empties the queue.
-        Injection("close", _close, raises=(ServerClosedError,)),
-        "reset",
-    ]
+    if case.subject.is_driven:
+        is_promised = case.subject.model.cells[case.scenario.cell].is_promised
+        is_graceful = is_promised and case.subject.is_stream
+        return [
+            *named(("cancel", "interrupt", "reset")),
+            Injection("shutdown", _shut_down, is_graceful=is_graceful),
+            attrs.evolve(_ABRUPT, act=_close, applies=lambda _: True),
+        ]
+    graceful = named("close") if case.scenario.has_queue else [_ABRUPT]
+    return [*named(("cancel", "interrupt", "reset", "shutdown")), *graceful]
 
 
 @pytest.mark.proof

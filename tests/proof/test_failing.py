@@ -16,6 +16,7 @@ def test_harms_one_client_at_most(case: Case, points: Points) -> None:
     report = fail_everywhere(
         case.play,
         probe=case.probe,
+        operations=case.operations,
         sample=sample_of(case.subject.model.cost),
         paths=["."],
     )
