@@ -71,6 +71,7 @@ async def serve_socketserver(
         AlreadyServingError: If it is being driven already.
         ServerClosedError: If it was closed before.
         ListenerBrokenError: If its socket does not listen, or can never accept again.
+        OSError: If there is no descriptor left to begin with. It is closed, too.
         BaseException: What a request raised that is no `Exception`, and what the
             object's ``handle_error()`` raised; as itself if there is just one.
 
@@ -89,7 +90,12 @@ async def serve_socketserver(
     settings = DriverSettings(
         max_concurrent_requests, drain_timeout, handshake_timeout, poll_interval
     )
-    driver = Driver(server, settings)
+    try:
+        driver = Driver(server, settings)
+    except OSError:
+        if close:
+            server.server_close()
+        raise
     announcement = _Announcement(server, task_status)
     if close:
         await driver.serve_once(announcement)

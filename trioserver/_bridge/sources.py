@@ -20,6 +20,7 @@ from trioserver._bridge.loop_hooks import LoopHooks
 from trioserver._bridge.stand_in import DatagramStandIn, ListenerStandIn
 from trioserver._engine.hooks import ClientAddress
 from trioserver._sockets.accept import accept, has_queued
+from trioserver._sockets.close import close_socket
 
 # Seconds for which a handler's sendto() may wait: as good as for ever. It must not be
 # None, which would let the receiving wait, too: all descriptors of a socket share that.
@@ -94,11 +95,11 @@ class _Borrowed:
             self._is_borrowed = False
             self._server.socket = self.theirs
             trio.lowlevel.notify_closing(self.ours)
-            self.ours.close()
+            close_socket(self.ours)
             with suppress(OSError):  # the object may have closed it
                 self.theirs.settimeout(self._timeout)
         if close:
-            self.theirs.close()
+            close_socket(self.theirs)
 
 
 @final

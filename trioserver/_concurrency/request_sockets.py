@@ -8,6 +8,7 @@ from typing import Self, final
 
 from trioserver._log import describe, log
 from trioserver._open_descriptors import note_open
+from trioserver._sockets.close import close_socket
 
 
 def make_blocking(sock: socket.socket) -> socket.socket:
@@ -51,7 +52,7 @@ class Interruption:
     def __exit__(self, *_: object) -> None:
         """Close the descriptor."""
         if self._duplicate is not None:
-            self._duplicate.close()
+            close_socket(self._duplicate)
 
     def strike(self) -> None:
         """Let every call that waits on the connection return or fail, now and later."""

@@ -28,6 +28,9 @@ class _HasFileno(Protocol):
     def fileno(self) -> int: ...
 
 
+# The place of the descriptor among the arguments of `socket.socket`.
+_FILENO: Final = 3
+
 METHODS: Final = (
     "accept",
     "bind",
@@ -98,7 +101,8 @@ def _init(original: Operation, intercept: Intercept) -> Operation:
         sock: socket.socket, *arguments: object, **keywords: object
     ) -> object:
         construct = partial(original, **keywords)
-        if keywords.get("fileno") is None:
+        # The fourth argument: socket.fromfd() passes it by its place.
+        if keywords.get("fileno") is None and len(arguments) <= _FILENO:
             return intercept("__init__", sock, construct, arguments)
         return construct(sock, *arguments)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import socketserver
 
@@ -9,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from kit.descriptors import no_more_descriptors
 from kit.driving import driving, in_thread
 from kit.journal_server import (
     talk,
@@ -16,6 +18,8 @@ from kit.journal_server import (
 from kit.serving import LOOPBACK, STUCK
 from kit.threads import UpperThreadDatagramHandler, UpperThreadHandler
 from trioserver import ServerClosedError, serve_socketserver
+from trioserver._bridge.loop_hooks import LoopHooks
+from trioserver._bridge.sources import ConnectionSource, source_of
 
 
 async def test_the_object_is_closed_in_the_end() -> None:
@@ -25,6 +29,28 @@ async def test_the_object_is_closed_in_the_end() -> None:
     assert server.socket.fileno() == -1
     with pytest.raises(ServerClosedError):
         await serve_socketserver(server)
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_an_object_that_cannot_be_taken_over_is_closed_all_the_same(
+    is_closed: bool,
+) -> None:
+    with socketserver.TCPServer(LOOPBACK, UpperThreadHandler) as server:
+        with no_more_descriptors(), pytest.raises(OSError, match="Too many open"):
+            await serve_socketserver(server, close=is_closed)
+
+        assert (server.socket.fileno() == -1) is is_closed
+
+
+async def test_what_close_says_of_its_own_duplicate_is_not_the_object_s_error() -> None:
+    with socketserver.TCPServer(LOOPBACK, UpperThreadHandler) as server:
+        source = source_of(server, LoopHooks(1))
+        assert isinstance(source, ConnectionSource)
+        os.close(source._borrowed.ours.fileno())
+
+        source.give_back(close=True)
+
+    assert source._borrowed.ours.fileno() == -1
 
 
 class OverridingServer(socketserver.ThreadingTCPServer):
