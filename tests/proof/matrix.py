@@ -10,7 +10,6 @@ import attrs
 import trio
 
 from kit.serving import STUCK
-
 from proof.scenarios import SCENARIOS, Scenario
 from proof.servers import SUBJECTS, Subject
 from proof.stage import Stage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import ClassVar, Final, Protocol, TypeAlias
@@ -93,7 +93,9 @@ class Stage:
     async def _driving(
         self, server: AnyServer, arguments: Mapping[str, object]
     ) -> AsyncGenerator[None]:
-        serve = partial(serve_socketserver, server, **arguments)
+        # Whatever there is among the arguments, it is of the right type.
+        serve: AnyServer = partial(serve_socketserver, server)
+        serve.keywords.update(arguments)
         Stage.current = server
         async with self.trial.watching(serve):
             try:

@@ -23,8 +23,8 @@ def _close(_trial: Trial) -> None:
     Stage.current.server_close()
 
 
-# Nobody empties the listen queue: a close has nobody to accept it, if there was no accept
-# loop, and none at all where it cannot wait.
+# Nobody empties the listen queue: without an accept loop, there is none to be emptied,
+# and an object's own close() is called where it cannot wait.
 _ABRUPT: Final = attrs.evolve(named("close")[0], is_graceful=False)
 
 

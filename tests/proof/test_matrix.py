@@ -41,7 +41,9 @@ def test_the_summary_adds_up_what_all_tests_have_tried() -> None:
     reports = []
     for subject in ("TCPServer", "UDPServer"):
         report = pytest.TestReport("a test", ("", 0, ""), {}, "passed", None, "call")
-        made = Report(moments={"cancel": 10, "reset": 3}, tried={"cancel": 2, "reset": 4})
+        made = Report(
+            moments={"cancel": 10, "reset": 3}, tried={"cancel": 2, "reset": 4}
+        )
         Points(report.user_properties).note(subject, made)
         report.user_properties.append(("something else", 1))
         reports.append(report)
