@@ -46,7 +46,7 @@ async def accept_single(
         failures: Decides what follows a failure.
         max_wait: Seconds to wait for both. None: for ever. With 0, a client who is
             there already is accepted, as in socketserver.
-        is_closed: Whether the server was closed.
+        is_closed: Whether the server was closed, so that no listener is to blame.
 
     Raises:
         ListenerBrokenError: If the listener will never accept again.
@@ -70,7 +70,7 @@ async def accept_single(
         try:
             pause = await accept_one(get_request, start, slot, failures)
         except (trio.ClosedResourceError, ListenerBrokenError) as error:
-            # The latter if somebody has come just before it was closed.
+            # Closed after a request has come, and before it was accepted, it is broken.
             if isinstance(error, ListenerBrokenError) and not is_closed():
                 raise
             message = "the server was closed while it waited for a request"
