@@ -6,7 +6,7 @@ import os
 import socket
 import socketserver
 import stat
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -304,7 +304,7 @@ async def start_up_again(case: Case, _trial: Trial) -> None:
         pass
 
 
-START_UPS: dict[str, Scenario] = {
+START_UPS: Mapping[str, Scenario] = {
     name: partial(start_up, CASES[name])
     for name in ("keep alive", "a Unix socket", "UDP", "Unix datagrams")
 } | {
