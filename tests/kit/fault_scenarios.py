@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import socketserver
-from collections.abc import Awaitable, Callable
+import stat
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import attrs
 import trio
@@ -23,6 +28,7 @@ from trioserver import (
     UnixStreamServer,
 )
 from trioserver._servers.base import HandlerFactory
+from trioserver._testing.one_run import Scenario
 from trioserver._testing.trial import Trial
 
 # Seconds after which a client gives up. Capacity errors make them wait for 0.1 s.
@@ -282,7 +288,26 @@ async def start_up(case: Case, _trial: Trial) -> None:
         pass
 
 
-START_UPS = {
-    name: CASES[name]
+@contextmanager
+def left_behind(path: Path) -> Iterator[None]:
+    """Let the file of a socket be there that nobody uses; clean up afterwards."""
+    os.mknod(path, stat.S_IFSOCK)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+async def start_up_again(case: Case, _trial: Trial) -> None:
+    """Make a server where one that has died has left its socket's file."""
+    with left_behind(Path(str(case.address))), case.make_server():
+        pass
+
+
+START_UPS: Mapping[str, Scenario] = {
+    name: partial(start_up, CASES[name])
     for name in ("keep alive", "a Unix socket", "UDP", "Unix datagrams")
+} | {
+    f"{name}, again": partial(start_up_again, CASES[name])
+    for name in ("a Unix socket", "Unix datagrams")
 }

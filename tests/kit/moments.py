@@ -20,9 +20,6 @@ SAMPLE: Final = None if _EVERYTHING else 12
 EXAMPLES: Final = 2000 if _EVERYTHING else 100
 """How many examples Hypothesis makes up for a test."""
 
-FAULTS: Final = SAMPLE
-"""How many failures of system calls a test tries; None: all."""
-
 
 def sample_of(cost: int) -> int | None:
     """Return how many moments to try of a case, for each kind of trouble.

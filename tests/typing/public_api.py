@@ -278,3 +278,30 @@ async def run_for_a_block(store: Store) -> None:
     """Keep the type of the server."""
     async with trioserver.testing.running(store, patience=1) as running:
         running.values.clear()
+
+
+async def serve_under_trouble(trial: trioserver.testing.Trial) -> None:
+    """A scenario, for whatever makes the trouble."""
+    async with trial.serving(Store(("::1", 0))) as store:
+        await trial.visit(look_at, store)
+
+
+async def look_at(server: trioserver.BaseServer) -> None:
+    """A client, and a probe."""
+    assert server.requests_in_flight >= 0
+
+
+def prove_that_failures_do_no_harm() -> trioserver.testing.Report:
+    """With all the options."""
+    return trioserver.testing.fail_everywhere(
+        serve_under_trouble,
+        probe=look_at,
+        operations=["accept", "epoll_ctl_add"],
+        seed=1,
+        sample=20,
+        only=[1, 2],
+        hang_seconds=1.0,
+        paths=[Path()],
+        clock=trio.testing.MockClock,
+        stop_after=3,
+    )

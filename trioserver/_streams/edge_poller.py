@@ -25,6 +25,7 @@ from trioserver._exception_groups import un_nested
 from trioserver._log import describe, log
 from trioserver._open_descriptors import note_open
 from trioserver._streams.readiness import TrioReadiness
+from trioserver._streams.server_epoll import open_epoll, wait_for_events
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 
@@ -54,31 +55,6 @@ _NOT_REGISTERED: Final = -1
 _INET_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 
 
-# Seconds between two looks at the connections while Trio cannot wait for all of them.
-_WAIT_PAUSE: Final = 0.1
-
-
-async def _wait_for_events(epoll: select.epoll) -> None:
-    """Wait until something may be ready in *epoll*.
-
-    Trio needs a place for it in its own: epoll_ctl(2) has ENOMEM, and ENOSPC at the
-    limit of max_user_watches. The connections are looked at now and then, meanwhile.
-    """
-    try:
-        await trio.lowlevel.wait_readable(epoll)
-    except OSError as error:
-        log(logging.DEBUG, f"Waiting for some time only: {describe(error)}")
-        await trio.sleep(_WAIT_PAUSE)
-
-
-def _open_epoll() -> select.epoll | None:
-    try:
-        return select.epoll()
-    except OSError as error:
-        log(logging.DEBUG, f"Waiting without an epoll: {describe(error)}")
-        return None
-
-
 @final
 class EdgePoller:
     """Waits for the sockets of many connections at once.
@@ -104,7 +80,7 @@ class EdgePoller:
         Cancellation:
             Connections can be waited for until the block has ended.
         """
-        epoll = _open_epoll()
+        epoll = open_epoll()
         if epoll is None:
             yield
             return
@@ -132,7 +108,7 @@ class EdgePoller:
     async def _wake_forever(self, epoll: select.epoll, scope: trio.CancelScope) -> None:
         with scope:
             while True:
-                await _wait_for_events(epoll)
+                await wait_for_events(epoll)
                 self._wake(epoll.poll(0, _MAX_EVENTS))
 
     def _wake(self, ready: list[tuple[int, int]]) -> None:

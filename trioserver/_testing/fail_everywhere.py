@@ -47,8 +47,8 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
 
     It is a problem if
 
-    - anything comes out of the server, but a `ListenerBrokenError` after the failure of
-      its own socket for good;
+    - anything comes out of the server, but a `~trioserver.ListenerBrokenError`
+      after its own socket has failed for good;
     - more than one client notices, or one at all where the system has lost nothing;
     - a fresh client is not served afterwards;
     - something is left behind, hangs, or runs away;

@@ -75,6 +75,10 @@ class FaultInjector(trio.abc.Instrument):
         if nursery is not None and nursery.parent_task in self._tasks:
             self._tasks.add(task)
 
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """Forget a task."""
+        self._tasks.discard(task)
+
     def after_run(self) -> None:
         """Note if a server has gone on although its socket was broken."""
         if (
