@@ -54,13 +54,16 @@ def run_once(
         with deterministic_scheduling(conditions.seed):
             main = partial(trial.run, scenario, whole=conditions.whole)
             _run(main, overseer, instruments)
-        if not overseer.has_given_up:
+        found = tuple(trial.problems)
+        if overseer.has_given_up:
+            overseer.clear_away()
+        else:
             leaks += leaks_since(before, conditions.paths, patience=_THREADS_END)
             trial.check_end()
         gc.collect()
     if overseer.has_given_up:
         # What is left then says nothing: everything was dropped as it was.
-        return tuple(trial.problems)
+        return found
     return (*trial.problems, *(f"left behind: {leak}" for leak in leaks), *noise)
 
 
@@ -77,6 +80,10 @@ def _run(
             clock=overseer.clock,
             instruments=[*instruments, overseer],
         )
+        if trial.expects(KeyboardInterrupt):
+            trial.problems.append(
+                "Ctrl-C was swallowed: the run has gone on to its end"
+            )
     except trio.TrioInternalError as error:
         if not overseer.has_given_up:
             trial.report_error("Trio", error)
@@ -88,6 +95,7 @@ def _run(
 
 
 async def _main(main: Callable[[], Awaitable[object]], overseer: Overseer) -> None:
+    trio.lowlevel.current_task().name = "the main task"
     overseer.begin()
     await main()
 

@@ -24,11 +24,10 @@ class Failure:
     """What was wrong, in words."""
 
     def __str__(self) -> str:
+        head = "without any trouble:"
         if self.number:
             replay = f"only={self.number}, by={self.by!r}, seed={self.seed}"
-            head = f"{self.by} {self.place}  [{replay}]"
-        else:
-            head = "left alone"
+            head = f"{replay}: {self.place}"
         return "\n  - ".join([head, *self.problems])
 
 
@@ -79,4 +78,4 @@ class Report:
         head += f" ({counts or 'no trouble was made'})"
         if self.is_cut_short:
             head += "; given up, there may be more"
-        return "\n".join([head, *map(str, self.failures)])
+        return "\n\n".join([head, *map(str, self.failures)])

@@ -35,7 +35,7 @@ class StepInjector(trio.abc.Instrument):
     trial: Trial = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.trial = Trial(self._tasks.add)
+        self.trial = Trial(self._tasks)
 
     @property
     def instruments(self) -> list[trio.abc.Instrument]:
@@ -58,11 +58,18 @@ class StepInjector(trio.abc.Instrument):
         if task in self._tasks:
             self._note("after", task)
 
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """Forget a task."""
+        self._tasks.discard(task)
+
     def _note(self, edge: str, task: trio.lowlevel.Task) -> None:
         self.moments += 1
         if self.moments != self.at_moment or self.injection is None:
             return
-        self.place = f"{edge} a step of {describe_task(task)}"
+        others = sorted(describe_task(other) for other in self._tasks - {task})
+        self.place = "\n    meanwhile ".join(
+            [f"{edge} a step of {describe_task(task)}", *others]
+        )
         try:
             self.injection.strike(self.trial)
         except Exception as error:  # Trio would drop this instrument, and go on

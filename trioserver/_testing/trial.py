@@ -6,28 +6,28 @@ import socket
 import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Final, Protocol, TypeVar, TypeVarTuple, final
 
 import attrs
 import trio
+import trio.testing
 
 from trioserver._engine.hooks import settled
 from trioserver._exception_groups import leaves, un_nested
 from trioserver._servers.base import BaseServer
 from trioserver._testing.await_frames import describe_error
+from trioserver._testing.main_task import LENDER, Job, MainTask
 from trioserver._testing.network import Network
 from trioserver._testing.promises import is_loss, is_refusal, promises_replies
 
 # Lets the next close() send a reset.
 _ABORT: Final = struct.pack("ii", 1, 0)
 
-
-class Serve(Protocol):
-    """What serves, and says when it does: ``server.serve``, for one."""
-
-    def __call__(self, *, task_status: trio.TaskStatus[object]) -> Awaitable[object]:
-        """Serve until somebody stops it."""
-        ...
+# What a server has sent before its end is with the clients at once, on a loopback. Who
+# waits longer than this, waits for somebody who was refused.
+_IDLE_SECONDS: Final = 0.005
+_MOST_SECONDS: Final = 0.05
 
 
 class Resettable(Protocol):
@@ -62,7 +62,8 @@ class Trial:
     """Whether the scenario has said what is to be watched."""
     problems: list[str] = attrs.field(factory=list[str], init=False)
     """What was found during the run, in words."""
-    _watch: Callable[[trio.lowlevel.Task], object]
+    _watched: set[trio.lowlevel.Task]
+    _main: MainTask = attrs.field(factory=MainTask, init=False)
     _clients: list[Resettable | trio.SocketStream] = attrs.field(
         factory=list[Resettable | trio.SocketStream], init=False
     )
@@ -86,13 +87,14 @@ class Trial:
         server: ServerT,
         network: Network | None = None,
         *,
-        serve: Serve | None = None,
+        serve: Job | None = None,
     ) -> AsyncGenerator[ServerT]:
         """Serve while the block runs, then shut down; all of it is watched.
 
         The block is the clients' side. Once the trouble was made, errors of clients in
         it are forgiven, as `forgives` says, and end the block silently. If the server
-        ends without owing anybody a reply, the block is cancelled.
+        has ended, the block is cancelled: at once if nobody is promised a reply, and
+        otherwise when all clients have read what there is.
 
         Args:
             server: A server that has not served yet.
@@ -106,7 +108,7 @@ class Trial:
             yield server
 
     @asynccontextmanager
-    async def watching(self, serve: Serve) -> AsyncGenerator[None]:
+    async def watching(self, serve: Job) -> AsyncGenerator[None]:
         """Run anything that serves while the block runs, and watch all of it.
 
         As `serving`, but nothing is stopped in the end: what serves is waited for.
@@ -202,11 +204,10 @@ class Trial:
         """Run *scenario*; with *whole*, all of it is watched."""
         self._is_whole = whole
         if whole:
-            self._watch(trio.lowlevel.current_task())
-            with self._scope():
+            with self._struck():
                 await scenario(self)
         else:
-            await scenario(self)
+            await self._main.run_beside(partial(scenario, self))
 
     def judge(self, error: BaseException) -> None:
         """Note what has come out of the run, unless clients may have run into it."""
@@ -238,6 +239,12 @@ class Trial:
         self._reported.add(id(error))
         self.problems.append(f"{what} raised {describe_error(error)}")
 
+    def forget(self) -> None:
+        """Let go of everything that belongs to the run, but not of what was found."""
+        for held in (self.servers, self._clients, self._scopes, self._watched):
+            held.clear()
+        self._main, self.injected = MainTask(), trio.Event()
+
     def check_end(self) -> None:
         """Note what a server, or a limiter, still holds after the run."""
         for server in self.servers:
@@ -254,54 +261,76 @@ class Trial:
 
     @asynccontextmanager
     async def _beside(
-        self, serve: Serve, stop: Callable[[], Awaitable[object]] | None
+        self, serve: Job, stop: Callable[[], Awaitable[object]] | None
     ) -> AsyncGenerator[None]:
         """Run *serve* beside the block, and *stop* it afterwards."""
         self.is_used = True
-        block = trio.CancelScope()
+        block = _Block()
         with un_nested():
             async with trio.open_nursery() as nursery:
-                await nursery.start(self._serve, serve, block)
+                serve = partial(self._serve, serve, block)
+                await nursery.start(self._main.run_here, serve, name=LENDER)
                 try:
-                    with block:
+                    with block.scope:
                         yield
                 except BaseException as error:
                     if not self.forgives(error):
                         raise
+                block.waiting.cancel()
                 if stop is not None:
                     await settled(stop())
 
     async def _serve(
         self,
-        serve: Serve,
-        block: trio.CancelScope,
+        serve: Job,
+        block: _Block,
         *,
         task_status: trio.TaskStatus[object],
     ) -> None:
-        self._watch(trio.lowlevel.current_task())
         status = _Status(task_status)
         try:
-            with self._scope():
+            with self._struck():
                 await serve(task_status=status)
         except BaseException as error:
             self.judge_server(error)
             raise
-        if self.is_injected and not (status.is_started and self._owes_replies()):
-            # Nobody is there any more for whom the block could wait.
-            block.cancel()
+        if self.is_injected:
+            if status.is_started and self._owes_replies():
+                await block.wait_idle()
+            block.scope.cancel()
             status.started()
 
     @contextmanager
-    def _scope(self) -> Generator[None]:
-        with trio.CancelScope() as scope:
-            self._scopes.append(scope)
-            if self._is_cancelled:
-                scope.cancel()
-            yield
+    def _struck(self) -> Generator[None]:
+        """Watch this task, and let it be cancelled from outside."""
+        task = trio.lowlevel.current_task()
+        self._watched.add(task)
+        try:
+            with trio.CancelScope() as scope:
+                self._scopes.append(scope)
+                if self._is_cancelled:
+                    scope.cancel()
+                yield
+        finally:
+            self._watched.discard(task)
 
     def _owes_replies(self) -> bool:
         """Whether clients may go on as if nothing had happened, once accepted."""
         return self._is_graceful and all(map(promises_replies, self.servers))
+
+
+class _Block:
+    """The clients' side of a server that may end before them."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.waiting = trio.CancelScope()
+        """What waits for the block; cancelled, when that has ended."""
+
+    async def wait_idle(self) -> None:
+        """Wait until the clients have read all that is still under way."""
+        with self.waiting, trio.move_on_after(_MOST_SECONDS):
+            await trio.testing.wait_all_tasks_blocked(_IDLE_SECONDS)
 
 
 class _Status:

@@ -13,7 +13,7 @@ from trioserver._testing.network import Network
 from trioserver._testing.report import Failure, Report
 from trioserver._testing.running import StillRunningError, running
 from trioserver._testing.stream_client import StreamClient
-from trioserver._testing.trial import Resettable, Serve, Trial
+from trioserver._testing.trial import Resettable, Trial
 
 __all__ = [  # noqa: RUF022  # grouped by what they are for
     # run a server
@@ -36,7 +36,6 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "Injection",
     "Trial",
     "Resettable",
-    "Serve",
     "Report",
     "Failure",
 ]
