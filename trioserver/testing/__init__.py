@@ -5,7 +5,7 @@ from __future__ import annotations
 from trioserver._testing.cancel_everywhere import cancel_everywhere
 from trioserver._testing.connecting import connect, open_datagram_client
 from trioserver._testing.datagram_client import DatagramClient
-from trioserver._testing.injections import Injection
+from trioserver._testing.injections import Injection, Kind
 from trioserver._testing.leaks import LeakError, Snapshot, find_leaks
 from trioserver._testing.link import Link
 from trioserver._testing.memory_network import MemoryNetwork
@@ -33,6 +33,7 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "Snapshot",
     # make trouble
     "cancel_everywhere",
+    "Kind",
     "Injection",
     "Trial",
     "Resettable",

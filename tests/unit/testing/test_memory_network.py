@@ -177,11 +177,13 @@ async def test_a_socket_that_stays_open_is_a_leak() -> None:
     async def leak(request: Connection, _address: object, _server: object) -> None:
         left.append(request.socket.dup())
 
-    server = TCPServer(LOOPBACK, leak)
-    with pytest.raises(LeakError, match="a socket in memory, <MemorySocket"):
-        async with running(server, MemoryNetwork()):
+    async def visit() -> None:
+        async with running(TCPServer(LOOPBACK, leak), MemoryNetwork()) as server:
             async with await connect(server) as client:
                 await client.expect_eof()
+
+    with pytest.raises(LeakError, match="a socket in memory, <MemorySocket"):
+        await visit()
     left[0].close()
 
 
