@@ -50,8 +50,6 @@ autodoc_member_order = "bysource"
 nitpick_ignore_regex = [
     # Names of other projects: to link them, the build would have to fetch inventories.
     (r"py:.*", r"trio\..*"),
-    # A type variable has no page.
-    (r"py:class", r"trioserver\._\w+\.\w+\.ServerT"),
     (
         r"py:.*",
         r"(asyncio|collections|http|io|logging|math|os|socket|socketserver|ssl|sys|types)\..*",

@@ -1,1 +1,1 @@
-"""The proof: every server, with every scenario of a real life, ended at every moment."""
+"""The proof: every server, with every scenario of a real life, and trouble everywhere."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+from typing import Self
 
 import trio
 
@@ -17,10 +18,10 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._event = trio.Event()
+        self._is_open = False
         self._inside, self._outside = socket.socketpair()
 
-    def __enter__(self) -> Gate:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -31,13 +32,14 @@ class Gate:
 
     def open(self) -> None:
         """Let everybody pass, now and later."""
-        if not self._event.is_set():
-            self._event.set()
+        if not self._is_open:
+            self._is_open = True
             self._outside.send(b"!")
 
     async def wait(self) -> None:
-        """Wait in a task."""
-        await self._event.wait()
+        """Wait in a task, be it one in a child."""
+        with self._inside.dup() as own:  # each descriptor is waited for by one task
+            await trio.lowlevel.wait_readable(own)
 
     def wait_blocking(self) -> None:
         """Wait in a thread, or in a child."""

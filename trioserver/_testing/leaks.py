@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from trioserver._testing.await_frames import describe_task
+from trioserver._testing.memory_socket import open_in_memory
 from trioserver._testing.task_tree import all_tasks
 
 _PROCESS: Final = Path("/proc/self")
@@ -152,8 +153,11 @@ def leaks_since(
 
 
 def open_descriptors() -> dict[int, str]:
-    """Return the descriptors of this process, and what each of them is."""
-    found: dict[int, str] = {}
+    """Return the descriptors of this process, and what each of them is.
+
+    Sockets of a `MemoryNetwork` count as well.
+    """
+    found = open_in_memory()
     # The listing's own descriptor is closed by now.
     for path in _listed("fd/*"):
         with suppress(FileNotFoundError):

@@ -135,6 +135,9 @@ def _check_can_adopt(server: Server) -> None:
                 "leave the network out, and test it on a real socket"
             )
             raise NotImplementedError(message)
+    if getattr(server, "multicast_groups", ()):
+        message = "there is no multicast in a MemoryNetwork: test it on a real socket"
+        raise NotImplementedError(message)
     if hasattr(server.socket, "do_handshake"):
         message = (
             "a socket that is wrapped for TLS cannot serve in a MemoryNetwork: let "

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from operator import index
 from typing import Final, NoReturn, cast, final
+from weakref import WeakSet
 
 import trio
 
@@ -18,6 +19,9 @@ from trioserver._waiting import SelfWaiting
 # Numbers for fileno(). Linux lets no process have as many open (fs.nr_open is below
 # that), so that whatever the system is asked about one of these fails.
 _numbers: Final = itertools.count(2**30)
+
+# Those that are open, for who looks for leaks.
+_open: Final[WeakSet[MemorySocket]] = WeakSet()
 
 _PEEK: Final = int(socket.MSG_PEEK)
 
@@ -89,6 +93,7 @@ class MemorySocket(SelfWaiting):
         self.end = end
         """What this stands for, also when it is closed."""
         end.sockets += 1
+        _open.add(self)
         self.waiting = EndWaiting(end)
 
     def __repr__(self) -> str:
@@ -228,6 +233,7 @@ class MemorySocket(SelfWaiting):
         if not self._is_open:
             return
         self._is_open = False
+        _open.discard(self)
         self.waiting.notify_closing()
         self.end.sockets -= 1
         if not self.end.sockets and not self.end.is_closed:
@@ -237,6 +243,7 @@ class MemorySocket(SelfWaiting):
         """Be closed, and tell nobody, as in a child process that closes its copy."""
         number = self.fileno()
         self._is_open = False
+        _open.discard(self)
         return number
 
     # Options
@@ -266,6 +273,11 @@ class MemorySocket(SelfWaiting):
     def _send(self, data: object, ancillary: Sequence[object], address: object) -> int:
         with memoryview(cast("bytes", data)) as whole, whole.cast("B") as view:
             return self._open_end().send(view, address, ancillary)
+
+
+def open_in_memory() -> dict[int, str]:
+    """Return the numbers of all sockets in memory that are open, and what each is."""
+    return {sock.fileno(): f"a socket in memory, {sock!r}" for sock in list(_open)}
 
 
 def _refusing(name: str) -> Callable[[MemorySocket], NoReturn]:

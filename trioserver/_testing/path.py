@@ -55,7 +55,9 @@ class Path:
         self._on_change: Callable[[], None] | None = None
         self._free_at = -math.inf
         self._last_arrival = -math.inf
-        self._begin()
+        # Of 2.5 KiB, and for datagrams alone.
+        self._random: random.Random | None = None
+        self._fates = iter(self.link.fates)
 
     @property
     def link(self) -> Link:
@@ -80,7 +82,8 @@ class Path:
 
     def end_change(self) -> None:
         """Note that the link is another one."""
-        self._begin()
+        self._fates = iter(self.link.fates)
+        self._random = None
         if self._on_change is not None:
             self._on_change()
 
@@ -120,14 +123,12 @@ class Path:
         return [self.arrival(size, extra) for extra in fate]
 
     def _drawn(self, link: Link) -> tuple[float, ...]:
-        # All three, always: so that one setting does not change the luck of another.
+        if self._random is None:
+            # Luck that can be repeated is what is wanted.
+            self._random = random.Random(f"{link.seed} {self._number}")  # noqa: S311
+        # All of it, always: so that one setting does not change the luck of another.
         lost, doubled, *late = (self._random.random() for _ in range(4))
         if lost < link.loss:
             return ()
         count = 2 if doubled < link.duplication else 1
         return tuple(part * link.jitter for part in late[:count])
-
-    def _begin(self) -> None:
-        link = self.link
-        self._fates = iter(link.fates)
-        self._random = random.Random(f"{link.seed} {self._number}")  # noqa: S311  # luck that can be repeated is what is wanted

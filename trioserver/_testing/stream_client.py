@@ -190,10 +190,14 @@ class StreamClient(Linked):
     def reset(self) -> None:
         """Close the connection with a reset, whatever was sent and received.
 
+        Nothing happens if it is closed.
+
         Raises:
             NotImplementedError: If it is a real Unix socket: those cannot.
         """
         sock = self.stream.socket
+        if sock.fileno() == -1:
+            return
         if sock.family not in {socket.AF_INET, socket.AF_INET6} and not self._paths:
             message = (
                 "a Unix socket resets a connection only if it has unread data: put "
@@ -205,11 +209,10 @@ class StreamClient(Linked):
 
     def close(self) -> None:
         """Close the connection at once, as `aclose` does, without a checkpoint."""
-        sock = self.stream.socket
         if isinstance(self.stream, Connection):
             self.stream.close()
         else:
-            sock.close()
+            self.stream.socket.close()
 
     async def aclose(self) -> None:
         """Close the connection at once.

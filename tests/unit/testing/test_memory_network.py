@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
+import trustme
 
 from kit.datagrams import UpperDatagramHandler
 from kit.serving import LOOPBACK, UpperHandler
 from trioserver import (
     AlreadyServingError,
     BaseServer,
+    Connection,
     ForkingTCPServer,
     ServerClosedError,
     TCPServer,
@@ -27,6 +30,7 @@ from trioserver._testing.end import End
 from trioserver._testing.listener_end import ListenerEnd
 from trioserver._testing.wires import Wires
 from trioserver.testing import (
+    LeakError,
     Link,
     MemoryNetwork,
     connect,
@@ -108,6 +112,15 @@ def test_a_listener_that_is_wrapped_for_tls_is_refused() -> None:
         MemoryNetwork().adopt(server)
 
 
+def test_multicast_is_refused() -> None:
+    class Grouped(UDPServer):
+        multicast_groups = ("239.255.77.1%lo",)
+
+    server = Grouped(("", 0), UpperDatagramHandler, bind_and_activate=False)
+    with server, pytest.raises(NotImplementedError, match="no multicast"):
+        MemoryNetwork().adopt(server)
+
+
 async def test_a_handshake_on_a_socket_ends_the_server_with_the_remedy() -> None:
     class Wrapping(TCPServer):
         async def get_request(self) -> tuple[object, object]:
@@ -156,6 +169,45 @@ async def test_a_closed_server_refuses_clients() -> None:
             pass
         with pytest.raises(ConnectionRefusedError):
             await connect(server)
+
+
+async def test_a_socket_that_stays_open_is_a_leak() -> None:
+    left: list[socket.socket] = []
+
+    async def leak(request: Connection, _address: object, _server: object) -> None:
+        left.append(request.socket.dup())
+
+    async def visit() -> None:
+        async with running(TCPServer(LOOPBACK, leak), MemoryNetwork()) as server:
+            async with await connect(server) as client:
+                await client.expect_eof()
+
+    with pytest.raises(LeakError, match="a socket in memory, <MemorySocket"):
+        await visit()
+    left[0].close()
+
+
+async def test_tls_works_on_streams(autojump_clock: trio.testing.MockClock) -> None:
+    authority = trustme.CA()
+    ours, theirs = (
+        ssl.create_default_context(purpose)
+        for purpose in (ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH)
+    )
+    authority.issue_cert("localhost").configure_cert(ours)
+    authority.configure_trust(theirs)
+
+    class Encrypting(TCPServer):
+        async def get_request(self) -> tuple[object, object]:
+            connection, address = await super().get_request()
+            return trio.SSLStream(connection, ours, server_side=True), address
+
+    network = MemoryNetwork(Link(segment_bytes=100, delay=0.1))
+    async with running(Encrypting(LOOPBACK, UpperHandler), network) as server:
+        async with await connect(server) as client:
+            stream = trio.SSLStream(client.stream, theirs, server_hostname="localhost")
+            await stream.send_all(b"hello\n")
+            assert await stream.receive_some() == b"HELLO\n"
+            await stream.aclose()
 
 
 async def test_a_cancelled_client_leaves_nothing() -> None:

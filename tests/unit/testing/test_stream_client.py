@@ -238,7 +238,9 @@ async def test_a_real_client_can_reset() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stream = await trio.open_tcp_stream(*listener.getsockname())
         accepted, _ = listener.accept()
-    StreamClient(stream).reset()
+    client = StreamClient(stream)
+    client.reset()
+    client.reset()
     with accepted:
         accepted.settimeout(5)
         with pytest.raises(ConnectionResetError):
