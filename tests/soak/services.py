@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import socketserver
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,10 @@ from trioserver import (
 
 HOST: Final = "127.0.0.1"
 
-# A reply that does not fit into the buffers of a socket.
-BIG: Final = bytes(range(256)) * 4096 * 8
+# A reply that does not fit into the buffers of a socket, which are kept small: by
+# itself, the system would take 4 MiB for each client that does not read.
+BIG: Final = bytes(range(256)) * 4096
+SEND_BUFFER: Final = 16384
 
 
 def raise_what_was_sent(text: bytes) -> None:
@@ -58,6 +61,8 @@ class LineHandler(StreamRequestHandler):
         """Answer until the client ends."""
         async for line in self.rfile:
             if line == b"big\n":
+                sock = self.request.socket
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
                 await self.wfile.write(BIG)
             elif line.startswith(b"fail "):
                 raise_what_was_sent(line.removeprefix(b"fail ")[:-1])
@@ -162,12 +167,20 @@ def _small_datagrams(directory: Path) -> BaseServer:
     return server
 
 
+def _few_threads(_directory: Path) -> BaseServer:
+    server = ThreadingTCPServer((HOST, 0), ThreadLineHandler)
+    # Trio keeps idle threads, of 40 KiB each: what is left shall not depend on how many
+    # there were at once, nor on how many waited for one.
+    server.max_concurrent_requests = 20
+    return server
+
+
 SERVICES: Final[dict[str, Callable[[Path], BaseServer]]] = {
     "lines": lambda _: TCPServer((HOST, 0), LineHandler),
     "once": lambda _: TCPServer((HOST, 0), OnceHandler),
     "unix lines": lambda place: UnixStreamServer(str(place / "lines"), LineHandler),
     "unix once": lambda place: UnixStreamServer(str(place / "once"), OnceHandler),
-    "threads": lambda _: ThreadingTCPServer((HOST, 0), ThreadLineHandler),
+    "threads": _few_threads,
     "datagrams": _small_datagrams,
     "unix datagrams": _datagrams_with_a_path,
     "sessions": lambda _: UDPSessionServer((HOST, 0), SessionHandler),

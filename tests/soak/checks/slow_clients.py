@@ -7,10 +7,10 @@ from typing import Final
 import trio
 
 from soak.bench import Bench, number
-from soak.innocent import served_meanwhile
+from soak.innocent import Innocent, served_meanwhile
 from soak.loads.slow import FIRST
 from soak.probes import MIB
-from soak.processes import Agent
+from soak.processes import Agent, Value
 from soak.verdicts import Figure, Outcome, exactly
 
 # Of each kind. A client takes a descriptor here, and one in the server.
@@ -35,41 +35,50 @@ async def check_slow_clients(bench: Bench) -> Outcome:
     """Open them, hold them, and look at memory; then let a time-out end them."""
     count = bench.scaled(COUNT, least=20)
     seconds = bench.seconds(SECONDS, 0.3)
+    innocent = Innocent()
     async with bench.server() as server, bench.clients() as clients:
-        bench.show(f"to be held for {seconds:.0f} s")
-        figures = await _hold(server, clients, count, seconds)
+        address = (await server.ask("start", service="lines"))["value"]
+        async with served_meanwhile(address, innocent):
+            figures = await _open(server, clients, address, count)
+            bench.show(f"holding them for {seconds:.0f} s")
+            before = number(await server.ask("figures_now"), "memory")
+            await trio.sleep(seconds)
+            grown = number(await server.ask("figures_now"), "memory") - before
         await clients.ask("close_slow")
-        figures += await _give_up(server, clients, count, min(seconds, TIMEOUT))
-    work = f"{count} of each kind held for {seconds:.0f} s"
-    return Outcome("slow-clients", work, figures)
+        ends = await _give_up(server, clients, count, min(seconds, TIMEOUT))
+    return Outcome(
+        "slow-clients",
+        f"{count} of each kind held for {seconds:.0f} s",
+        [
+            *figures,
+            Figure("held", grown / MIB, "MiB more", most=MOST_GROWTH, digits=1),
+            *innocent.figures(),
+            *ends,
+        ],
+        notes=innocent.failures,
+    )
 
 
-async def _hold(
-    server: Agent, clients: Agent, count: int, seconds: float
+async def _open(
+    server: Agent, clients: Agent, address: Value, count: int
 ) -> list[Figure]:
-    address = (await server.ask("start", service="lines"))["value"]
+    """Return what one of each kind takes."""
     # What is made once, for the first of them.
     for kind in FIRST:
         await clients.ask("open_slow", address=address, kind=kind, count=5)
     await trio.sleep(0.2)
     figures = []
-    async with served_meanwhile(address) as innocent:
-        before = number(await server.ask("figures_now"), "memory")
-        for number_of_kind, (kind, most) in enumerate(MOST_KIB.items(), 1):
-            await clients.ask("open_slow", address=address, kind=kind, count=count)
-            await _settle(server, count * number_of_kind)
-            after = number(await server.ask("figures_now"), "memory")
-            each = (after - before) / count / 1024
-            # A few of them say nothing about each of many.
-            bound = most if count >= 100 else None
-            figures.append(Figure(kind, each, "KiB each", most=bound, digits=1))
-            before = after
-        await trio.sleep(seconds)
-        grown = number(await server.ask("figures_now"), "memory") - before
-    figures.append(
-        Figure("growth while held", grown / MIB, "MiB", most=MOST_GROWTH, digits=1)
-    )
-    return figures + innocent.figures()
+    before = number(await server.ask("figures_now"), "memory")
+    for kinds, (kind, most) in enumerate(MOST_KIB.items(), 1):
+        await clients.ask("open_slow", address=address, kind=kind, count=count)
+        await _settle(server, count * kinds)
+        after = number(await server.ask("figures_now"), "memory")
+        each = (after - before) / count / 1024
+        # A few of them say nothing about each of many.
+        bound = most if count >= 100 else None
+        figures.append(Figure(kind, each, "KiB each", most=bound, digits=1))
+        before = after
+    return figures
 
 
 async def _settle(server: Agent, count: int) -> None:
