@@ -13,6 +13,8 @@ from soak.probes import MIB
 from soak.processes import environment
 from soak.verdicts import Figure, Outcome, exactly
 
+NAMES: Final = [[name] for name in TARGETS]
+
 # Examples of each target, and seconds of atheris for each.
 EXAMPLES: Final = 5000
 SECONDS: Final = 20.0
@@ -54,10 +56,10 @@ async def _run(
     if done.returncode:
         said = (done.stdout + done.stderr).decode("utf-8", "backslashreplace")
         notes.append(f"by {driver}: {said[-3000:]}")
-    # Of one target, the last line counts.
+    # Of one target, the last line counts. libFuzzer has lines of its own.
+    lines = map(str.split, done.stdout.decode("utf-8", "replace").splitlines())
     found = {
-        name: (int(inputs), int(memory))
-        for name, inputs, memory in map(str.split, done.stdout.decode().splitlines())
+        line[0]: (int(line[1]), int(line[2])) for line in lines if line[:1] in NAMES
     }
     figures = [
         Figure(f"{name}, by {driver}: inputs", found.get(name, (0, 0))[0], least=1)
