@@ -29,6 +29,7 @@ from trioserver._sockets.bind import (
     make_socket,
     set_reuse,
 )
+from trioserver._sockets.newcomers import turn_newcomers_away
 from trioserver._streams.connection import Connection
 from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller, EdgeReadiness
 from trioserver._streams.lingering_close import (
@@ -209,7 +210,8 @@ class TCPServer(BaseServer):
             return
         try:
             # Nobody else gets in; those who are in can still be accepted.
-            self.socket.listen(0)
+            if not turn_newcomers_away(self.socket):
+                self.socket.listen(0)
         except OSError as error:
             log(logging.DEBUG, f"The listen queue is out of reach: {describe(error)}")
             return
