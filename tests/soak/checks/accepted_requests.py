@@ -40,6 +40,7 @@ async def check_accepted_requests(bench: Bench) -> Outcome:
                 Figure(f"{service}: answered", counts.pop("answered"), least=1),
                 exactly("accepted and not answered", counts.pop("lost"), 0),
                 Figure("refused", counts.pop("refused"), least=shutdowns),
+                Figure("not let in at once", counts.pop("not let in")),
                 Figure("slowest shutdown", slowest * 1000, "ms"),
                 exactly("left in flight", number(left, "in flight"), 0),
                 *(Figure(f"refused with {name}", n) for name, n in counts.items()),
