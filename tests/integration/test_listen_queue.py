@@ -326,11 +326,10 @@ async def test_who_comes_between_the_last_look_and_the_close_is_not_let_in(
     told: list[bool] = []
 
     def look_and_let_somebody_come(sock: socket.socket) -> bool:
-        if not has_queued(sock):
-            newcomer.connect_ex(sock.getsockname())
-            told.append(bool(select.select([], [newcomer], [], 0)[1]))
-            return False
-        return True
+        assert not has_queued(sock)
+        newcomer.connect_ex(sock.getsockname())
+        told.append(bool(select.select([], [newcomer], [], 0)[1]))
+        return False
 
     monkeypatch.setattr(tcp, "has_queued", look_and_let_somebody_come)
     with newcomer:
