@@ -17,7 +17,7 @@ NAMES: Final = [[name] for name in TARGETS]
 
 # Examples of each target, and seconds of atheris for each.
 EXAMPLES: Final = 5000
-SECONDS: Final = 20.0
+SECONDS: Final = 10.0
 
 # MiB that a fuzzing process may use: Hypothesis keeps much of what it has tried.
 MOST_MEMORY: Final = 500.0
