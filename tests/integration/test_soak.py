@@ -29,7 +29,7 @@ async def test_every_check_finds_its_promises_kept(tmp_path: Path) -> None:
         bench = Bench(LENGTH, directory, lambda _line: None)
         outcomes.append(await make(CHECKS[name], bench))
 
-    with trio.fail_after(STUCK * 3):
+    with trio.fail_after(STUCK * 6):
         async with trio.open_nursery() as nursery:
             for name in CHECKS:
                 nursery.start_soon(partial(one, name))

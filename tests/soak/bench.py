@@ -6,10 +6,15 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Final
 
 import attrs
+import trio
 
 from soak.processes import Agent, SoakError, Value, running
+
+# Seconds between two looks at what may still change.
+SETTLING: Final = 0.1
 
 
 @attrs.frozen
@@ -54,3 +59,14 @@ def number(values: dict[str, Value], name: str) -> float:
         message = f"{name} is {value!r}, and no number"
         raise SoakError(message)
     return value
+
+
+async def figures_at_rest(server: Agent) -> dict[str, Value]:
+    """Return what the server holds, when nothing changes any more."""
+    earlier: list[float] = []
+    found = await server.ask("figures")
+    while (now := [number(found, "descriptors"), number(found, "tasks")]) != earlier:
+        earlier = now
+        await trio.sleep(SETTLING)
+        found = await server.ask("figures")
+    return found

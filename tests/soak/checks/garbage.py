@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 import trio
 
-from soak.bench import Bench, number
+from soak.bench import Bench, figures_at_rest, number
 from soak.loads.connecting import connect
 from soak.probes import MIB
 from soak.processes import Agent, Value
@@ -52,9 +52,6 @@ TARGETS: Final = (
 # MiB that a server may grow by.
 MOST_GROWTH: Final = 4.0
 
-# Seconds between two looks at what may still change.
-SETTLING: Final = 0.1
-
 # Seconds that an answer may take.
 PATIENCE: Final = 20.0
 
@@ -80,11 +77,11 @@ async def _throw(
     # What is made once does not count.
     half = count // 2
     await clients.ask("garble", address=address, kind=target.kind, count=half, seed=0)
-    before = await _figures_at_rest(server)
+    before = await figures_at_rest(server)
     sent = await clients.number(
         "garble", address=address, kind=target.kind, count=half, seed=1
     )
-    after = await _figures_at_rest(server)
+    after = await figures_at_rest(server)
     grown = number(after, "memory") - number(before, "memory")
     answer = await _ask(address, target)
     return [
@@ -96,17 +93,6 @@ async def _throw(
         exactly("tasks", number(after, "tasks"), number(before, "tasks")),
         exactly("answers after it", answer.startswith(target.answer), expected=1),
     ]
-
-
-async def _figures_at_rest(server: Agent) -> dict[str, Value]:
-    """Return what the server holds, when nothing changes any more."""
-    earlier: list[float] = []
-    found = await server.ask("figures")
-    while (now := [number(found, "descriptors"), number(found, "tasks")]) != earlier:
-        earlier = now
-        await trio.sleep(SETTLING)
-        found = await server.ask("figures")
-    return found
 
 
 async def _ask(address: Value, target: Target) -> bytes:

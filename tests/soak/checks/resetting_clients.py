@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import trio
-
-from soak.bench import Bench, number
+from soak.bench import Bench, figures_at_rest, number
 from soak.innocent import Innocent, served_meanwhile
 from soak.probes import MIB
 from soak.processes import Value
@@ -26,8 +24,8 @@ WARM_UP: Final = 50
 MOST_GROWTH: Final = 1.0
 MOST_BLOCKS: Final = 2000
 
-# Seconds for what is about to end: Trio keeps idle threads for ten.
-SETTLING: Final = 0.1
+# Connections below which memory says nothing: what they make once counts for more.
+ENOUGH: Final = 10_000
 
 
 async def check_resetting_clients(bench: Bench) -> Outcome:
@@ -49,9 +47,8 @@ async def check_resetting_clients(bench: Bench) -> Outcome:
                         "reset_many", address=address, count=count // PARTS, seed=part
                     )
                 if part in {1, PARTS}:
-                    await trio.sleep(SETTLING)
-                    tenths.append(await server.ask("figures"))
-            figures += _compare(service, *tenths)
+                    tenths.append(await figures_at_rest(server))
+            figures += _compare(service, count, *tenths)
             total += count
     work = f"{total:,} connections".replace(",", " ")
     figures += innocent.figures()
@@ -59,7 +56,7 @@ async def check_resetting_clients(bench: Bench) -> Outcome:
 
 
 def _compare(
-    service: str, first: dict[str, Value], last: dict[str, Value]
+    service: str, count: int, first: dict[str, Value], last: dict[str, Value]
 ) -> list[Figure]:
     """Return what is left of all the connections."""
     grown = {name: number(last, name) - number(first, name) for name in first}
@@ -68,7 +65,7 @@ def _compare(
             f"{service}: memory {number(first, 'memory') / MIB:.1f} MiB, grown by",
             grown["memory"] / MIB,
             "MiB",
-            most=MOST_GROWTH,
+            most=MOST_GROWTH if count >= ENOUGH else None,
             digits=2,
         ),
         Figure("objects grown by", grown["blocks"], most=MOST_BLOCKS),
