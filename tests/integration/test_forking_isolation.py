@@ -16,7 +16,6 @@ import pytest
 import trio
 
 from kit.forks import Handler, Told, is_alive, meet, receive_pid, told_by_child
-from kit.leaks import open_descriptors
 from kit.serving import (
     LOOPBACK,
     STUCK,
@@ -29,6 +28,7 @@ from kit.serving import (
     serving,
 )
 from trioserver import Connection, ForkingTCPServer, TCPServer
+from trioserver._testing.leaks import open_descriptors
 
 # Descriptors
 

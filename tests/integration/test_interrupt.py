@@ -18,7 +18,6 @@ import trio
 import trioserver
 from kit.datagrams import UpperDatagramHandler, open_client
 from kit.datagrams import ask as ask_by_datagram
-from kit.leaks import Snapshot
 from kit.moments import moments
 from kit.serving import LOOPBACK, STUCK, UpperHandler, ask, connect
 from trioserver import (
@@ -27,6 +26,7 @@ from trioserver import (
     UDPServer,
     UDPSessionServer,
 )
+from trioserver.testing import Snapshot
 
 PACKAGE = str(Path(trioserver.__file__).parent)
 

@@ -337,3 +337,25 @@ async def test_who_comes_between_the_last_look_and_the_close_is_not_let_in(
             pass
 
     assert told == [False]
+
+
+async def test_the_queue_is_served_although_nobody_can_be_kept_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(sock: socket.socket) -> bool:
+        raise OSError(errno.EPERM, "not here")
+
+    monkeypatch.setattr(tcp, "turn_newcomers_away", fail)
+    server = GateServer()
+    server.max_concurrent_requests = 1
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve)
+            clients = await queue_up(server, 3)
+            await server.wait_inside(1)
+
+            await server.shutdown()
+            server.gate.set()
+            replies = await receive_each(clients)
+
+    assert replies == [b"QUEUED\n"] * 3

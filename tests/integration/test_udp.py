@@ -18,7 +18,6 @@ from kit.datagrams import (
     ask,
     open_client,
 )
-from kit.leaks import Snapshot
 from kit.serving import LOOPBACK, STUCK, eventually, serving
 from trioserver import (
     BaseRequestHandler,
@@ -27,6 +26,7 @@ from trioserver import (
     ListenerBrokenError,
     UDPServer,
 )
+from trioserver.testing import Snapshot
 
 
 async def test_answers_a_datagram() -> None:

@@ -21,10 +21,10 @@ import attrs
 import pytest
 import trio
 
-from kit.leaks import Snapshot
 from kit.moments import moments
 from kit.serving import STUCK
 from trioserver import BaseServer
+from trioserver.testing import Snapshot
 
 
 @attrs.define(eq=False)

@@ -11,7 +11,7 @@ import ast
 import inspect
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import CodeType
@@ -69,13 +69,15 @@ class BlockEvaluator:
         function: Callable[[*PosArgsT], Awaitable[object]],
         *args: *PosArgsT,
         clock: trio.abc.Clock | None = None,
+        instruments: Sequence[trio.abc.Instrument] = (),
     ) -> object:
         server = getattr(function, "__self__", None)
         if isinstance(server, TCPServer) and function == server.serve:
             return _run(_in_time, partial(self._talk_to, server))
         if clock is not None:
             # A clock that jumps must not jump to the end of our patience.
-            return _run(partial(function, *args), clock=clock)
+            main = partial(function, *args)
+            return _run(main, clock=clock, instruments=instruments)
         return _run(_in_time, partial(function, *args))
 
     async def _talk_to(self, server: TCPServer) -> None:

@@ -33,3 +33,7 @@ def moments(total: int, *, every: bool = False) -> Iterable[int]:
     if total <= SAMPLE:
         return range(1, total + 1)
     return (1 + moment * (total - 1) // (SAMPLE - 1) for moment in range(SAMPLE))
+
+
+FAULTS: Final = None if _EVERYTHING else SAMPLE
+"""How many failures of system calls a test tries; None: all."""

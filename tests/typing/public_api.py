@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import trio
+import trio.testing
 
 import trioserver
+import trioserver.testing
 
 
 class Store(trioserver.TCPServer):
@@ -234,3 +236,30 @@ def make_unix_servers(path: Path) -> list[trioserver.TCPServer]:
         Admin("\0name", StoreHandler),
         trioserver.UnixDatagramServer(b"path", trioserver.DatagramRequestHandler),
     ]
+
+
+async def serve_under_trouble(trial: trioserver.testing.Trial) -> None:
+    """A scenario, for whatever makes the trouble."""
+    async with trial.serving(Store(("::1", 0))) as store:
+        await trial.visit(look_at, store)
+
+
+async def look_at(server: trioserver.BaseServer) -> None:
+    """A client, and a probe."""
+    assert server.requests_in_flight >= 0
+
+
+def prove_that_failures_do_no_harm() -> trioserver.testing.Report:
+    """With all the options."""
+    return trioserver.testing.fail_everywhere(
+        serve_under_trouble,
+        probe=look_at,
+        operations=["accept", "epoll_ctl_add"],
+        seed=1,
+        sample=20,
+        only=[1, 2],
+        hang_seconds=1.0,
+        paths=[Path()],
+        clock=trio.testing.MockClock,
+        stop_after=3,
+    )

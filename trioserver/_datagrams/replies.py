@@ -12,16 +12,21 @@ import trio
 from trioserver._datagrams.packet_info import AncillaryItem
 from trioserver._exceptions import connection_lost, nameless_peer
 from trioserver._open_descriptors import note_open
+from trioserver._sockets.close import close_socket
 from trioserver._streams.budget import Budget
 
 # Nobody is at the address, or there is no way there. Whoever forges the address of a
-# request can cause it: a closed port, a Unix socket without a file, an unused network.
+# request can cause it: a closed port, an unused network. So can who has a Unix socket:
+# its file may be gone, or another kind of file by now (unix(7), path_resolution(7)).
 NOBODY_ERRNOS: Final = frozenset(
     getattr(errno, name)
     for name in (
         "ECONNREFUSED",
         "ECONNRESET",
         "ENOENT",
+        "ENOTDIR",
+        "ELOOP",
+        "EPROTOTYPE",
         "EHOSTUNREACH",
         "EHOSTDOWN",
         "ENETUNREACH",
@@ -37,6 +42,17 @@ MAX_PAUSE: Final = 0.05
 
 # What `socket.socket.sendto` takes.
 Buffer = bytes | bytearray | memoryview
+
+
+def is_nobody(error: OSError, sock: socket.socket) -> bool:
+    """Whether *error* of a send on *sock* says that nobody is there to receive it.
+
+    EACCES is about what this machine forbids, but for a Unix socket: there it is the
+    mode of the client's file, or of its directory.
+    """
+    if error.errno == errno.EACCES:
+        return sock.family not in {socket.AF_INET, socket.AF_INET6}
+    return error.errno in NOBODY_ERRNOS
 
 
 def is_answerable(address: object) -> bool:
@@ -94,7 +110,7 @@ class Replies:
                 await self._wait_for_room(pause)
                 pause = min(pause * 2 or FIRST_PAUSE, MAX_PAUSE)
             except OSError as error:
-                if error.errno in NOBODY_ERRNOS:
+                if is_nobody(error, self.socket):
                     raise connection_lost(error) from error
                 raise
 
@@ -107,7 +123,7 @@ class Replies:
         if self.socket.fileno() != -1:
             if trio.lowlevel.in_trio_run():
                 trio.lowlevel.notify_closing(self.socket)
-            self.socket.close()
+            close_socket(self.socket)
 
     def _send_nowait(
         self, data: Buffer, flags: int, address: object, source: Sequence[AncillaryItem]

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, cast, final
 
 from trioserver._datagrams.packet_info import AncillaryItem, reply_source
 from trioserver._datagrams.receiver import Datagram
-from trioserver._datagrams.replies import NOBODY_ERRNOS, Buffer, is_answerable
+from trioserver._datagrams.replies import Buffer, is_answerable, is_nobody
 from trioserver._exceptions import connection_lost, nameless_peer
 from trioserver._open_descriptors import note_open
 
@@ -80,7 +80,7 @@ class ThreadDatagramSocket(socket.socket):
         try:
             return self._sendto(data, *flags_and_address)
         except OSError as error:
-            if error.errno in NOBODY_ERRNOS:
+            if is_nobody(error, self):
                 raise connection_lost(error) from error
             raise
 

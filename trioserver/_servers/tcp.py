@@ -29,6 +29,7 @@ from trioserver._sockets.bind import (
     make_socket,
     set_reuse,
 )
+from trioserver._sockets.close import close_socket
 from trioserver._sockets.newcomers import turn_newcomers_away
 from trioserver._streams.connection import Connection
 from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller, EdgeReadiness
@@ -110,7 +111,7 @@ class TCPServer(BaseServer):
         except BaseException:
             # Not through server_close(): a subclass's own is not ready for it.
             self._release_address()
-            sock.close()
+            close_socket(sock)
             raise
 
     # For subclasses
@@ -143,7 +144,7 @@ class TCPServer(BaseServer):
         try:
             return self._stream_request(sock), address
         except BaseException:
-            sock.close()
+            close_socket(sock)
             raise
 
     async def shutdown_request(self, request: Request) -> None:
@@ -213,8 +214,9 @@ class TCPServer(BaseServer):
             if not turn_newcomers_away(self.socket):
                 self.socket.listen(0)
         except OSError as error:
-            log(logging.DEBUG, f"The listen queue is out of reach: {describe(error)}")
-            return
+            log(logging.DEBUG, f"The listen queue stays open: {describe(error)}")
+            if not self._is_listening():
+                return
         await start_queued(
             partial(has_queued, self.socket),
             self._get_request,
@@ -262,7 +264,7 @@ class TCPServer(BaseServer):
             if trio.lowlevel.in_trio_run():
                 # Wake who else waits, before the descriptor's number is free.
                 trio.lowlevel.notify_closing(self.socket)
-            self.socket.close()
+            close_socket(self.socket)
 
 
 def _call_plain(hook: Callable[[], object]) -> None:

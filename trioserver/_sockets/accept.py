@@ -18,8 +18,9 @@ def _errnos(*names: str) -> frozenset[int]:
     return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
 
 
-# The process or the machine has run out of something; only time can help.
-CAPACITY_ERRNOS: Final = _errnos("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
+# The process or the machine has run out of something; only time can help. ENOSPC is
+# what epoll_ctl(2) says at the limit of max_user_watches, while a listener waits.
+CAPACITY_ERRNOS: Final = _errnos("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ENOSPC")
 
 # The listener itself will never accept again: closed, not listening, no socket.
 # gevent ends on the same three; EFAULT can only come from a broken interpreter.

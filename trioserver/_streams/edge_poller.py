@@ -25,18 +25,20 @@ from trioserver._exception_groups import un_nested
 from trioserver._log import describe, log
 from trioserver._open_descriptors import note_open
 from trioserver._streams.readiness import TrioReadiness
+from trioserver._streams.server_epoll import open_epoll, wait_for_events
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 
 # The events of Linux, 0 elsewhere: this module can be imported on every system.
-_IN, _OUT, _RDHUP, _HUP, _ERR, _ET = (
+_IN, _OUT, _RDHUP, _HUP, _ERR, _PRI, _ET = (
     getattr(select, f"EPOLL{event}", 0)
-    for event in ("IN", "OUT", "RDHUP", "HUP", "ERR", "ET")
+    for event in ("IN", "OUT", "RDHUP", "HUP", "ERR", "PRI", "ET")
 )
 
 # Edges are told once. RDHUP, because an end-of-file that comes with the last data has
-# no edge of its own.
-_READ: Final = _IN | _RDHUP | _ET
+# no edge of its own. PRI, because a read stops before urgent data, with less than it
+# asked for, although more has come (tcp(7)).
+_READ: Final = _IN | _RDHUP | _PRI | _ET
 _READ_WRITE: Final = _READ | _OUT
 
 # After these, every read returns at once, and no edge tells so again.
@@ -51,14 +53,6 @@ _MAX_EVENTS: Final = 256
 _NOT_REGISTERED: Final = -1
 
 _INET_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
-
-
-def _open_epoll() -> select.epoll | None:
-    try:
-        return select.epoll()
-    except OSError as error:
-        log(logging.DEBUG, f"Waiting without an epoll: {describe(error)}")
-        return None
 
 
 @final
@@ -86,7 +80,7 @@ class EdgePoller:
         Cancellation:
             Connections can be waited for until the block has ended.
         """
-        epoll = _open_epoll()
+        epoll = open_epoll()
         if epoll is None:
             yield
             return
@@ -114,7 +108,7 @@ class EdgePoller:
     async def _wake_forever(self, epoll: select.epoll, scope: trio.CancelScope) -> None:
         with scope:
             while True:
-                await trio.lowlevel.wait_readable(epoll)
+                await wait_for_events(epoll)
                 self._wake(epoll.poll(0, _MAX_EVENTS))
 
     def _wake(self, ready: list[tuple[int, int]]) -> None:
@@ -183,10 +177,19 @@ class EdgePoller:
             task, self._caller = self._caller, None
             trio.lowlevel.reschedule(task)
 
-    def watch_writing(self, descriptor: int, *, on: bool) -> None:
-        """Also tell when *descriptor* can be written to, or no longer."""
+    def watch_writing(self, descriptor: int, *, on: bool) -> bool:
+        """Also tell when *descriptor* can be written to, or no longer.
+
+        Returns:
+            Whether that is possible. epoll_ctl(2) has ENOMEM for it.
+        """
         assert self._epoll is not None  # noqa: S101  # it is registered
-        self._epoll.modify(descriptor, _READ_WRITE if on else _READ)
+        try:
+            self._epoll.modify(descriptor, _READ_WRITE if on else _READ)
+        except OSError as error:
+            log(logging.DEBUG, f"Waiting without the epoll: {describe(error)}")
+            return False
+        return True
 
     def unregister(self, descriptor: int) -> None:
         """Forget *descriptor*, which is about to be closed.
@@ -196,7 +199,12 @@ class EdgePoller:
         """
         del self._registered[descriptor]
         assert self._epoll is not None  # noqa: S101  # it is registered
-        self._epoll.unregister(descriptor)
+        try:
+            self._epoll.unregister(descriptor)
+        except OSError as error:
+            # Somebody has closed it by hand, or there is no memory for this. If it is
+            # told about all the same, nobody is woken who minds.
+            log(logging.DEBUG, f"Not taken out of the epoll: {describe(error)}")
 
 
 @final
@@ -264,7 +272,9 @@ class EdgeReadiness:
         if self._writer is not None:
             message = "another task waits to write to this socket"
             raise trio.BusyResourceError(message)
-        self._poller.watch_writing(self._descriptor, on=True)
+        if not self._poller.watch_writing(self._descriptor, on=True):
+            await self._without_poller().wait_writable()
+            return
         try:
             self._writer = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_writing)
@@ -305,6 +315,9 @@ class EdgeReadiness:
             return
         if events & _ENDED:
             self._has_ended = True
+        if events & _PRI:
+            self._tells_drained = False
+            self.is_readable = True
         if events & _READABLE:
             self.is_readable = True
             self._wake_reader()

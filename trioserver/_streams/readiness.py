@@ -8,6 +8,8 @@ from typing import Protocol
 
 import trio
 
+from trioserver._exceptions import connection_lost
+
 
 class Readiness(Protocol):
     """Tells when one socket is ready.
@@ -63,12 +65,26 @@ class TrioReadiness:
         """Do nothing: another read is worth a try all the same."""
 
     async def wait_readable(self) -> None:
-        """Wait until there is something to read, the end of the stream included."""
-        await trio.lowlevel.wait_readable(self._socket)
+        """Wait until there is something to read, the end of the stream included.
+
+        Raises:
+            ConnectionLostError: If nobody can wait: epoll_ctl(2) has ENOMEM and ENOSPC.
+        """
+        try:
+            await trio.lowlevel.wait_readable(self._socket)
+        except OSError as error:
+            raise connection_lost(error) from error
 
     async def wait_writable(self) -> None:
-        """Wait until there is room to write."""
-        await trio.lowlevel.wait_writable(self._socket)
+        """Wait until there is room to write.
+
+        Raises:
+            ConnectionLostError: Likewise.
+        """
+        try:
+            await trio.lowlevel.wait_writable(self._socket)
+        except OSError as error:
+            raise connection_lost(error) from error
 
     def call_soon(
         self,

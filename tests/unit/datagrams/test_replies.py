@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 import trio
@@ -25,6 +26,9 @@ NOBODY = (
     errno.ECONNREFUSED,
     errno.ECONNRESET,
     errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.EPROTOTYPE,
     errno.EHOSTUNREACH,
     errno.EHOSTDOWN,
     errno.ENETUNREACH,
@@ -76,6 +80,14 @@ async def test_nobody_there_is_a_lost_connection(number: int) -> None:
 
     assert caught.value.errno == number
     assert await sending.send(b"hello", 0, PEER, []) == 5
+
+
+async def test_a_client_that_has_closed_its_file_to_us_is_lost() -> None:
+    sock = ScriptedSocket([OSError(errno.EACCES, "no")], family=socket.AF_UNIX)
+    sending = Replies(as_socket(sock))
+
+    with pytest.raises(ConnectionLostError):
+        await sending.send(b"hello", 0, "/client", [])
 
 
 @pytest.mark.parametrize("number", OTHERS, ids=errno.errorcode.get)

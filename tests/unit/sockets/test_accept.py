@@ -133,7 +133,7 @@ def test_an_error_of_one_connection_is_about_the_peer(error: OSError) -> None:
     assert classify(error) is AcceptFailure.PEER
 
 
-@pytest.mark.parametrize("name", ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])
+@pytest.mark.parametrize("name", ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ENOSPC"])
 def test_a_shortage_is_about_capacity(name: str) -> None:
     error = OSError(getattr(errno, name), "")
 

@@ -1,0 +1,1 @@
+"""What `trioserver.testing` is made of."""

@@ -1,0 +1,110 @@
+"""Say in words where a task is, and where an error came from."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
+from typing import Final
+
+import trio
+
+# The lines of others are named by their functions only, and some not at all.
+_TRIO: Final = str(Path(trio.__file__).parent)
+_KIT: Final = str(Path(__file__).parent)
+_LIBRARY: Final = str(Path(__file__).parents[1])
+_UNNAMED: Final = (contextlib.__file__, _KIT)
+
+# How many functions of the library are named if there is no other.
+_DEPTH: Final = 3
+
+# What can wait has a frame, and what it waits for in turn.
+_ATTRIBUTES: Final = (
+    ("cr_frame", "cr_await"),
+    ("gi_frame", "gi_yieldfrom"),
+    ("ag_frame", "ag_await"),
+)
+
+
+def describe_task(task: trio.lowlevel.Task) -> str:
+    """Return the name of *task*, and the functions in which it waits, outermost first.
+
+    Functions of Trio's and of the library's have no line; those of the library that
+    have led to one of somebody else's are left out.
+    """
+    return f"{_short(task.name)} at {' > '.join(_places(task)) or 'its end'}"
+
+
+def _short(name: str) -> str:
+    """Return the *name* of a task without the module, if that is the library's."""
+    if not name.startswith("trioserver."):
+        return name
+    return ".".join(name.split(".")[3:])
+
+
+def _places(task: trio.lowlevel.Task) -> list[str]:
+    places: list[str] = []
+    first = None
+    for frame, line in _await_frames(task.coro):
+        code = frame.f_code
+        if code.co_filename.startswith(_TRIO):
+            places.append(f"{code.co_name}()")
+            break
+        if code.co_filename.startswith(_UNNAMED):
+            continue
+        if code.co_filename.startswith(_LIBRARY):
+            places.append(_name(code))
+            continue
+        first = len(places) if first is None else first
+        places.append(_line(code, line))
+    return places[-_DEPTH if first is None else first :]
+
+
+def _await_frames(waiting: object) -> Iterator[tuple[FrameType, int]]:
+    """Yield the frames of a coroutine, of what it awaits, and so on.
+
+    Like ``Task.iter_await_frames``, but it looks through an ``__await__`` that returns
+    that of a coroutine, which every handler has.
+    """
+    while waiting is not None:
+        for frame_name, await_name in _ATTRIBUTES:
+            if hasattr(waiting, frame_name):
+                frame = getattr(waiting, frame_name)
+                if frame is not None:
+                    yield frame, frame.f_lineno
+                waiting = getattr(waiting, await_name)
+                break
+        else:
+            # The wrappers that are written in C do not tell; the collector knows.
+            waiting = next(filter(_is_waiting, gc.get_referents(waiting)), None)
+
+
+def _is_waiting(found: object) -> bool:
+    return any(hasattr(found, frame_name) for frame_name, _ in _ATTRIBUTES)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what *error* says, and the line that has raised it."""
+    place = _innermost(error.__traceback__)
+    return f"{error!r} at {place}" if place else repr(error)
+
+
+def _innermost(traceback: TracebackType | None) -> str:
+    """Return the last line of *traceback* that is not Trio's."""
+    place = ""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if not code.co_filename.startswith(_TRIO):
+            place = _line(code, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return place
+
+
+def _line(code: CodeType, line: int) -> str:
+    return f"{_name(code)} ({Path(code.co_filename).name}:{line})"
+
+
+def _name(code: CodeType) -> str:
+    return code.co_qualname.rpartition("<locals>.")[2]

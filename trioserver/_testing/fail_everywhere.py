@@ -1,0 +1,124 @@
+"""Let every operation that a scenario does on sockets fail, in every way it can."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, final
+
+import attrs
+import trio
+
+from trioserver._testing.fault_injector import FaultInjector
+from trioserver._testing.harm import Probe
+from trioserver._testing.log_watch import LogWatch
+from trioserver._testing.moments import moments
+from trioserver._testing.one_run import Conditions, Scenario, quick_collections
+from trioserver._testing.overseer import WallClock
+from trioserver._testing.report import Report
+from trioserver._testing.search import Search
+from trioserver._testing.socket_calls import Operation, intercepted
+
+# How a report calls this kind of trouble.
+_BY: Final = "fault"
+
+
+def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
+    scenario: Scenario,
+    *,
+    probe: Probe | None = None,
+    operations: Iterable[str] | None = None,
+    seed: int = 0,
+    sample: int | None = None,
+    only: int | Iterable[int] | None = None,
+    hang_seconds: float = 5.0,
+    paths: Sequence[str | os.PathLike[str]] = (),
+    clock: Callable[[], trio.abc.Clock] = WallClock,
+    stop_after: int = 10,
+) -> Report:
+    """Let one operation on a socket fail, and every other one in another run.
+
+    Runs *scenario* again and again. In each run, one operation of the tasks that it
+    watches fails with one of the errnos that Linux documents for it, or transfers one
+    byte only: the next one each time, until there is no other. Sockets of the real
+    network are meant, and what clients do with Trio's sockets never fails.
+
+    It is a problem if
+
+    - anything comes out of the server, but a `~trioserver.ListenerBrokenError`
+      after its own socket has failed for good;
+    - more than one client notices, or one at all where the system has lost nothing;
+    - a fresh client is not served afterwards;
+    - something is left behind, hangs, or runs away;
+    - a record in the log has several lines, or is louder than what a client can cause
+      at will may be.
+
+    A scenario that serves nothing is watched as a whole: to make a server, for one. It
+    may then end in the `OSError` of what has failed.
+
+    Args:
+        scenario: Gets a `Trial`, serves with it, and talks to the server.
+        probe: Gets the server when the block of `Trial.serving` has ended, as a fresh
+            client that must be served.
+        operations: Just these fail: methods of `socket.socket`, ``"epoll_create"``,
+            ``"epoll_ctl_add"``, ``"epoll_ctl_mod"`` and ``"epoll_ctl_del"``.
+        seed: Decides the order in which tasks run.
+        sample: How many failures to try, evenly spread; None: all.
+        only: Just these, by their numbers in a report.
+        hang_seconds: After that, a run is hanging.
+        paths: Directories in which no file may be left.
+        clock: Makes the clock of each run.
+        stop_after: After so many runs that have failed, no other is tried.
+    """
+    conditions = Conditions(seed, hang_seconds, paths, clock)
+    search = Search(scenario, conditions, stop_after)
+    faults = _Faults(probe, None if operations is None else frozenset(operations))
+    with quick_collections(), faults.log.watching(), intercepted(faults.intercept):
+        untouched = search.run_untouched(faults.injector)
+        if not search.is_unsound:
+            numbers = moments(untouched.moments, sample, only)
+            search.run_all(_BY, faults.injector, untouched.moments, numbers)
+    return search.report
+
+
+@final
+@attrs.define
+class _Faults:
+    """Makes the injector of each run, and hands on to it what the run does."""
+
+    probe: Probe | None
+    operations: frozenset[str] | None
+    log: LogWatch = attrs.field(init=False)
+    _current: FaultInjector = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.log = LogWatch(self._loudest, self._note)
+        self.injector(0)
+
+    def injector(self, at_moment: int) -> FaultInjector:
+        """Return what lets the failure of this number happen."""
+        self._current = FaultInjector(at_moment, self.operations)
+        self._current.trial.harm.probe = self.probe
+        self.log.start_anew()
+        return self._current
+
+    def _loudest(self) -> int:
+        """Return the level above which nothing may be logged about the fault."""
+        fault = self._current.fault
+        by_client = fault is not None and fault.is_by_client
+        return logging.INFO if by_client else logging.CRITICAL
+
+    def _note(self, problem: str) -> None:
+        self._current.trial.problems.append(problem)
+
+    def intercept(
+        self,
+        operation: str,
+        sock: socket.socket | None,
+        original: Operation,
+        arguments: tuple[object, ...],
+    ) -> object:
+        """Let the present run's injector decide."""
+        return self._current.intercept(operation, sock, original, arguments)

@@ -1,0 +1,120 @@
+"""Run a scenario once, and find everything that is wrong with it."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Final, TypeAlias
+
+import attrs
+import trio
+
+from trioserver._testing.leaks import Snapshot, leaks_since
+from trioserver._testing.noise import recorded_noise
+from trioserver._testing.overseer import Overseer, WallClock
+from trioserver._testing.scheduling import deterministic_scheduling
+from trioserver._testing.trial import Trial
+
+Scenario: TypeAlias = Callable[[Trial], Awaitable[object]]
+
+# Seconds that threads and children may still take to end, after a run.
+_THREADS_END: Final = 1.0
+
+
+@attrs.frozen
+class Conditions:
+    """What all runs of one scenario have in common."""
+
+    seed: int = 0
+    """Decides the order in which tasks run."""
+    hang_seconds: float = 5.0
+    """Seconds after which a run hangs, from its start and from the trouble."""
+    paths: Sequence[str | os.PathLike[str]] = ()
+    """Directories in which no file may be left."""
+    clock: Callable[[], trio.abc.Clock] = WallClock
+    """Makes the clock of each run."""
+    whole: bool = False
+    """Whether all of the scenario is watched."""
+
+
+def run_once(
+    scenario: Scenario,
+    trial: Trial,
+    conditions: Conditions,
+    instruments: Sequence[trio.abc.Instrument],
+) -> tuple[str, ...]:
+    """Run *scenario* once. Return what was wrong, in words."""
+    overseer = Overseer(trial, conditions.hang_seconds, conditions.clock())
+    before = Snapshot.take(conditions.paths, collect=False)
+    leaks: list[str] = []
+    with recorded_noise() as noise:
+        with deterministic_scheduling(conditions.seed):
+            main = partial(trial.run, scenario, whole=conditions.whole)
+            _run(main, overseer, instruments)
+        found = tuple(trial.problems)
+        if overseer.has_given_up:
+            overseer.clear_away()
+        else:
+            leaks += leaks_since(before, conditions.paths, patience=_THREADS_END)
+            trial.check_end()
+        gc.collect()
+    if overseer.has_given_up:
+        # What is left then says nothing: everything was dropped as it was.
+        return found
+    return (*trial.problems, *(f"left behind: {leak}" for leak in leaks), *noise)
+
+
+def _run(
+    main: Callable[[], Awaitable[object]],
+    overseer: Overseer,
+    instruments: Sequence[trio.abc.Instrument],
+) -> None:
+    """Run *main*, and note what comes out of it."""
+    trial = overseer.trial
+    try:
+        trio.run(
+            partial(_main, main, overseer),
+            clock=overseer.clock,
+            instruments=[*instruments, overseer],
+        )
+        if trial.expects(KeyboardInterrupt):
+            trial.problems.append(
+                "Ctrl-C was swallowed: the run has gone on to its end"
+            )
+    except trio.TrioInternalError as error:
+        if not overseer.has_given_up:
+            trial.report_error("Trio", error)
+    except KeyboardInterrupt:
+        if not trial.expects(KeyboardInterrupt):
+            raise  # somebody has pressed Ctrl-C
+    except BaseException as error:  # whatever it is, it is a finding
+        trial.judge(error)
+
+
+async def _main(main: Callable[[], Awaitable[object]], overseer: Overseer) -> None:
+    trio.lowlevel.current_task().name = "the main task"
+    overseer.begin()
+    await main()
+
+
+@contextmanager
+def quick_collections() -> Generator[None]:
+    """Let runs in the block collect their own garbage only, and only in their end.
+
+    What is referenced by nobody but a cycle would be closed at an odd time otherwise,
+    and to look through everything that tests have imported takes ten times as long.
+    """
+    was_enabled, was_frozen = gc.isenabled(), gc.get_freeze_count()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+        if not was_frozen:
+            gc.unfreeze()

@@ -1,0 +1,122 @@
+"""End a run that does not end by itself, and say where its tasks are."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Final, NoReturn, final
+
+import attrs
+import trio
+
+from trioserver._testing.abandoned import (
+    close_coroutines,
+    close_listeners,
+    make_immortal,
+)
+from trioserver._testing.await_frames import describe_task
+from trioserver._testing.task_tree import all_tasks
+from trioserver._testing.trial import Trial
+
+# Steps of one task, after the trouble and in a run without. A whole run has some
+# hundred; what swallows every cancellation never stops, and makes 50 000 in a second.
+_MAX_STEPS_AFTER: Final = 5000
+_MAX_STEPS: Final = 50_000
+
+# Steps above which a task that hangs may just as well be one that runs away.
+_MANY: Final = 1000
+
+
+class RunGivenUp(BaseException):
+    """Comes out of the clock of a run that is given up."""
+
+
+class WallClock(trio.abc.Clock):
+    """The real time, from an origin of its own."""
+
+    def start_clock(self) -> None:
+        """Do nothing: it runs."""
+
+    def current_time(self) -> float:
+        """Return the time in seconds."""
+        return time.perf_counter()
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Return the seconds until *deadline*."""
+        return deadline - self.current_time()
+
+
+@final
+@attrs.define(eq=False)
+class Overseer(trio.abc.Instrument):
+    """Watches one run: whether it hangs, and whether it runs away.
+
+    To give a run up, its clock is made to raise: that is an error inside of Trio, which
+    drops all tasks as they are. To cancel them would not do, since what hangs or runs
+    away is what does not heed that.
+    """
+
+    trial: Trial
+    hang_seconds: float
+    clock: trio.abc.Clock
+    has_given_up: bool = False
+    _has_cleared: bool = False
+    _steps: Counter[trio.lowlevel.Task] = attrs.Factory(Counter[trio.lowlevel.Task])
+    _abandoned: list[object] = attrs.Factory(list[object])
+
+    def begin(self) -> None:
+        """Start to watch, inside the run."""
+        trio.lowlevel.spawn_system_task(self._watch_for_hang, name="<overseer>")
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Count the steps of each task; since the trouble, once it was made."""
+        if self.trial.is_injected and not self._has_cleared:
+            self._has_cleared = True
+            self._steps.clear()
+        self._steps[task] += 1
+        limit = _MAX_STEPS_AFTER if self._has_cleared else _MAX_STEPS
+        if self._steps[task] == limit:
+            self._give_up(f"runs away: {limit} steps of {describe_task(task)}")
+
+    async def _watch_for_hang(self) -> None:
+        with trio.move_on_after(self.hang_seconds):
+            await self.trial.injected.wait()
+        since = "the start"
+        if self.trial.is_injected:
+            since = "the trouble"
+            await trio.sleep(self.hang_seconds)
+        own = trio.lowlevel.current_task()
+        tasks = [
+            describe_task(task)
+            for task in all_tasks()
+            if task is not own and not _is_trios(task)
+        ]
+        head = f"hangs: not ended {self.hang_seconds} s after {since}"
+        self._give_up("\n    ".join([head, *sorted(tasks)]))
+
+    def _give_up(self, why: str) -> None:
+        self.trial.problems.append(why)
+        self.has_given_up = True
+        for task in all_tasks():
+            if self._steps[task] < _MANY:
+                self._abandoned.append(task.coro)
+            else:
+                make_immortal(task)
+        # Whatever clock it is: this one instance never tells the time again.
+        vars(self.clock)["current_time"] = _give_up
+
+    def clear_away(self) -> None:
+        """Close what is left of a run that was given up, after its end."""
+        close_coroutines(self._abandoned)
+        self._abandoned.clear()
+        self._steps.clear()
+        close_listeners(self.trial.servers)
+        self.trial.forget()
+
+
+def _is_trios(task: trio.lowlevel.Task) -> bool:
+    return task.name.startswith(("<", "trio."))
+
+
+def _give_up() -> NoReturn:
+    raise RunGivenUp

@@ -1,0 +1,87 @@
+"""Run a server for the length of a block, and let nothing of it remain."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import trio
+
+from trioserver._engine.hooks import settled
+from trioserver._exception_groups import un_nested
+from trioserver._servers.base import BaseServer
+from trioserver._testing.await_frames import describe_task
+from trioserver._testing.leaks import LeakError, Snapshot, leaks_since
+from trioserver._testing.network import Network
+from trioserver._testing.task_tree import tasks_below
+
+ServerT = TypeVar("ServerT", bound=BaseServer)
+
+
+class StillRunningError(AssertionError):
+    """A server was asked to shut down, and its requests have not ended in time.
+
+    An `AssertionError`, so that test runners report a failure.
+    """
+
+    def __init__(self, patience: float, tasks: list[str]) -> None:
+        super().__init__(patience, tasks)
+        self.tasks = tasks
+        """Each task that still runs, and the lines at which it waits."""
+        self._patience = patience
+
+    def __str__(self) -> str:
+        head = f"{self._patience} s after shutdown() these have not ended:"
+        return "\n- ".join([head, *self.tasks])
+
+
+@asynccontextmanager
+async def running(
+    server: ServerT, network: Network | None = None, patience: float = 20.0
+) -> AsyncGenerator[ServerT]:
+    """Serve while the block runs; then shut down, and wait for the requests.
+
+    An error in the block cancels the server at once, and surfaces as itself.
+
+    Args:
+        server: A server that has not served yet.
+        network: Where it serves, in place of the real network.
+        patience: Seconds that everything may take to end.
+
+    Raises:
+        StillRunningError: If something still ran then. It is cancelled.
+        LeakError: If server or block have left something behind that was not there
+            before: a descriptor, a thread, a child process.
+
+    Cancellation:
+        Cancels the server.
+    """
+    before = Snapshot.take()
+    if network is not None:
+        network.adopt(server)
+    ended = trio.Event()
+    with un_nested():
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_serve, server, ended)
+            yield server
+            with trio.move_on_after(patience):
+                await settled(server.shutdown())
+                await ended.wait()
+            if not ended.is_set():
+                raise StillRunningError(patience, _places(nursery))
+    if leaks := leaks_since(before, patience=patience, tasks=False):
+        raise LeakError(leaks)
+
+
+async def _serve(
+    server: BaseServer, ended: trio.Event, *, task_status: trio.TaskStatus[object]
+) -> None:
+    try:
+        await server.serve(task_status=task_status)
+    finally:
+        ended.set()
+
+
+def _places(nursery: trio.Nursery) -> list[str]:
+    return sorted(describe_task(task) for task in tasks_below(nursery))

@@ -1,0 +1,76 @@
+"""Count the moments at which the outside can act, and act at one of them."""
+
+from __future__ import annotations
+
+from typing import final
+
+import attrs
+import trio
+
+from trioserver._testing.await_frames import describe_task
+from trioserver._testing.injections import Injection
+from trioserver._testing.trial import Trial
+
+
+@final
+@attrs.define(eq=False)
+class StepInjector(trio.abc.Instrument):
+    """Counts the events of the watched tasks, and acts once at a given one.
+
+    The fate of a task can only change between two of its steps, and Trio shows both
+    edges of a step: before it, what the task waited for has happened, and a
+    cancellation strikes at its *next* checkpoint; after it, the task has just parked,
+    and a cancellation aborts *that* wait.
+    """
+
+    injection: Injection | None
+    at_moment: int
+    moments: int = 0
+    """How many moments there were so far."""
+    place: str = ""
+    """Where it has acted, in words."""
+    _tasks: set[trio.lowlevel.Task] = attrs.field(
+        factory=set[trio.lowlevel.Task], init=False
+    )
+    trial: Trial = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.trial = Trial(self._tasks)
+
+    @property
+    def instruments(self) -> list[trio.abc.Instrument]:
+        """What has to watch the run: itself."""
+        return [self]
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        """Watch what watched tasks start."""
+        nursery = task.parent_nursery
+        if nursery is not None and nursery.parent_task in self._tasks:
+            self._tasks.add(task)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Count the edge before a step."""
+        if task in self._tasks:
+            self._note("before", task)
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Count the edge after a step."""
+        if task in self._tasks:
+            self._note("after", task)
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """Forget a task."""
+        self._tasks.discard(task)
+
+    def _note(self, edge: str, task: trio.lowlevel.Task) -> None:
+        self.moments += 1
+        if self.moments != self.at_moment or self.injection is None:
+            return
+        others = sorted(describe_task(other) for other in self._tasks - {task})
+        self.place = "\n    meanwhile ".join(
+            [f"{edge} a step of {describe_task(task)}", *others]
+        )
+        try:
+            self.injection.strike(self.trial)
+        except Exception as error:  # Trio would drop this instrument, and go on
+            self.trial.report_error(f"{self.injection.name} itself", error)
