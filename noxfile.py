@@ -94,6 +94,15 @@ def benchmarks(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
+@nox.session(python=NEWEST, default=False)
+def soak(session: nox.Session) -> None:
+    """Load and abuse a server for minutes. Pass --length 0.1 for less, or --list."""
+    session.install(".", *_groups("soak"))
+    # The checkout is what is tried: "-m" puts it first.
+    session.env["PYTHONPATH"] = "tests"
+    session.run("python", "-m", "soak", *session.posargs)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the docs and run every example in them."""

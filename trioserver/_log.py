@@ -26,7 +26,12 @@ _logger = logging.getLogger(LOGGER_NAME)
 
 def escape(value: object) -> str:
     """Return *value* as printable ASCII of at most `MAX_TEXT` characters."""
-    return _cut(ascii(value), MAX_TEXT)
+    return cut(ascii(value), MAX_TEXT)
+
+
+def cut(text: str, length: int) -> str:
+    """Return *text*, or its first *length* characters and how many there were."""
+    return text if len(text) <= length else f"{text[:length]}... ({len(text)} chars)"
 
 
 def describe(error: BaseException) -> str:
@@ -34,7 +39,7 @@ def describe(error: BaseException) -> str:
     lines = traceback.format_exception_only(error)
     # A SyntaxError shows its source first, indented; notes come after the message.
     message = next(line for line in lines if not line.startswith(" "))
-    return _cut(_escape_line(message.rstrip("\n")), MAX_TEXT)
+    return cut(_escape_line(message.rstrip("\n")), MAX_TEXT)
 
 
 def log(level: int, message: str, *, error: BaseException | None = None) -> None:
@@ -51,7 +56,7 @@ def log(level: int, message: str, *, error: BaseException | None = None) -> None
         return
     exc_info = None if error is None else (type(error), error, error.__traceback__)
     name, line, function, _ = _logger.findCaller(stacklevel=2)
-    text = _cut(_printable(message), MAX_LINE)
+    text = cut(_printable(message), MAX_LINE)
     record = _logger.makeRecord(
         _logger.name, level, name, line, text, (), exc_info, function
     )
@@ -69,7 +74,7 @@ def _traceback_lines(error: BaseException) -> Iterator[str]:
             if count > MAX_TRACEBACK_LINES:
                 yield "  (traceback cut here)"
                 return
-            yield "  " + _cut(_escape_line(line), MAX_LINE)
+            yield "  " + cut(_escape_line(line), MAX_LINE)
 
 
 def _printable(text: str) -> str:
@@ -82,7 +87,3 @@ def _escape_line(line: str) -> str:
     # Not with the codec of that name: its module is loaded when it is first used, and
     # that may be to log that no descriptor is left.
     return _printable(line.replace("\\", "\\\\"))
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}... ({len(text)} chars)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import weakref
 
@@ -22,6 +23,8 @@ from kit.serving import (
     serving,
 )
 from trioserver import Connection, TCPServer
+from trioserver._servers import tcp
+from trioserver._sockets.accept import has_queued
 
 QUEUED = 50
 
@@ -311,3 +314,48 @@ async def test_a_listener_that_cannot_listen_is_closed_without_its_queue() -> No
             original.close()
 
     assert server.fileno() == -1
+
+
+async def test_who_comes_between_the_last_look_and_the_close_is_not_let_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So nobody is told that it is connected, and reset by the close."""
+    server = TCPServer(LOOPBACK, UpperHandler)
+    newcomer = socket.socket()
+    newcomer.setblocking(False)
+    told: list[bool] = []
+
+    def look_and_let_somebody_come(sock: socket.socket) -> bool:
+        assert not has_queued(sock)
+        newcomer.connect_ex(sock.getsockname())
+        told.append(bool(select.select([], [newcomer], [], 0)[1]))
+        return False
+
+    monkeypatch.setattr(tcp, "has_queued", look_and_let_somebody_come)
+    with newcomer:
+        async with serving(server):
+            pass
+
+    assert told == [False]
+
+
+async def test_the_queue_is_served_although_nobody_can_be_kept_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(sock: socket.socket) -> bool:
+        raise OSError(errno.EPERM, "not here")
+
+    monkeypatch.setattr(tcp, "turn_newcomers_away", fail)
+    server = GateServer()
+    server.max_concurrent_requests = 1
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve)
+            clients = await queue_up(server, 3)
+            await server.wait_inside(1)
+
+            await server.shutdown()
+            server.gate.set()
+            replies = await receive_each(clients)
+
+    assert replies == [b"QUEUED\n"] * 3

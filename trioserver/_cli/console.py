@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from trioserver._log import MAX_LINE, cut
+
 
 def say(*lines: str) -> None:
     """Print *lines* at once, even where stdout is a file or a pipe.
@@ -22,8 +24,9 @@ def say(*lines: str) -> None:
 
 
 def complain(message: str) -> None:
-    """Print *message* to stderr, as one line."""
-    print(f"trioserver: {printable(message)}", file=sys.stderr, flush=True)
+    """Print *message* to stderr, as one line of bounded length."""
+    line = cut(printable(message), MAX_LINE)
+    print(f"trioserver: {line}", file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

@@ -47,6 +47,9 @@ class UnixAddress:
 
     def __str__(self) -> str:
         mark = _ABSTRACT_MARK if self.is_abstract else ""
+        if self.path.startswith("//"):
+            # Which would be a host, behind a colon.
+            mark = "//"
         return f"{self.scheme}:{mark}{self.name}"
 
 

@@ -30,6 +30,7 @@ class AcceptFailures:
         "_address",
         "_began",
         "_capacity",
+        "_is_announced",
         "_is_listening",
         "_lines",
         "_peer",
@@ -50,6 +51,7 @@ class AcceptFailures:
         self._peer = 0
         self._capacity = 0
         self._began = 0.0
+        self._is_announced = False
         self._lines = LogInterval()
 
     def pause_after(self, error: OSError | trio.BrokenResourceError) -> float:
@@ -66,20 +68,25 @@ class AcceptFailures:
         return self._note_peer(error)
 
     def note_success(self) -> None:
-        """End the episode, if there is one, and say so."""
+        """End the episode, if there is one, and say so if its beginning was said."""
         self._peer = 0
         if self._capacity:
+            self._end_episode()
+
+    @property
+    def _where(self) -> str:
+        return self._address()
+
+    def _end_episode(self) -> None:
+        if self._is_announced:
             seconds = trio.current_time() - self._began
             log(
                 logging.WARNING,
                 f"Accepting requests on {self._where} again, after {seconds:.1f} s "
                 f"and {self._capacity} failed tries",
             )
-            self._capacity = 0
-
-    @property
-    def _where(self) -> str:
-        return self._address()
+        self._capacity = 0
+        self._is_announced = False
 
     def _note_peer(self, error: BaseException) -> float:
         self._peer += 1
@@ -95,8 +102,9 @@ class AcceptFailures:
         self._capacity += 1
         if self._capacity == 1:
             self._began = now
-            self._lines.reset()
+        # While clients come and go, a shortage can begin and end many times a second.
         if self._lines.note():
+            self._is_announced = True
             log(
                 logging.ERROR,
                 f"Cannot accept requests on {self._where}: {describe(error)}. "

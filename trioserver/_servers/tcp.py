@@ -30,6 +30,7 @@ from trioserver._sockets.bind import (
     set_reuse,
 )
 from trioserver._sockets.close import close_socket
+from trioserver._sockets.newcomers import turn_newcomers_away
 from trioserver._streams.connection import Connection
 from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller, EdgeReadiness
 from trioserver._streams.lingering_close import (
@@ -217,7 +218,8 @@ class TCPServer(BaseServer):
             return
         try:
             # Nobody else gets in; those who are in can still be accepted.
-            self.socket.listen(0)
+            if not turn_newcomers_away(self.socket):
+                self.socket.listen(0)
         except OSError as error:
             log(logging.DEBUG, f"The listen queue stays open: {describe(error)}")
             if not self._is_listening():

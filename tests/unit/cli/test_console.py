@@ -27,6 +27,15 @@ def test_complains_in_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr() == ("", "trioserver: no such\\nthing\n")
 
 
+def test_a_complaint_is_of_bounded_length(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever somebody has pasted into the command line."""
+    complain("x" * 70_000)
+
+    assert capsys.readouterr().err.endswith("x... (70000 chars)\n")
+    complain("x" * 70_000)
+    assert len(capsys.readouterr().err) < 1100
+
+
 def test_says_each_line_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     say("one\x07", "two")
 

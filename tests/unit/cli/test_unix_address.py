@@ -61,6 +61,8 @@ def test_refuses_with_a_sentence(text: str, complaint: str) -> None:
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("text", ["unix:/x", "unix:x", "unix:@x", "unixgram:/x"])
+@pytest.mark.parametrize(
+    "text", ["unix:/x", "unix:x", "unix:@x", "unixgram:/x", "unix:////x"]
+)
 def test_is_shown_as_it_is_written(text: str) -> None:
     assert str(parse_bind_address(text)) == text

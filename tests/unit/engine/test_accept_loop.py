@@ -150,6 +150,22 @@ async def test_logs_a_shortage_once_a_second_and_its_end(
     assert "again, after 2.5 s and 25 failed tries" in end
 
 
+async def test_a_shortage_that_comes_and_goes_is_logged_once_a_second_too(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    episodes = round(2.5 * LOG_INTERVAL / CAPACITY_PAUSE)
+    outcomes: list[str | BaseException] = []
+    for _ in range(episodes):
+        outcomes += [OSError(errno.EMFILE, "full"), "a request"]
+
+    accepted = await accept_all(*outcomes)
+
+    begun = ["Cannot accept" in record.getMessage() for record in caplog.records]
+    # Each end that is logged is that of a beginning which was.
+    assert begun == [True, False] * 3
+    assert len(accepted.requests) == episodes
+
+
 async def test_an_unknown_failure_is_logged_for_debugging_only(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -1,0 +1,1 @@
+"""Functions of bytes, to be driven by whoever makes bytes up."""
