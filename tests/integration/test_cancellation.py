@@ -128,13 +128,11 @@ class Case:
     limit: float = 2
     address: object = LOOPBACK
     daemon_requests: bool = False
-    edge_triggered: bool = True
 
     def make_server(self) -> TCPServer:
         server = self.server(self.address, self.handler)
         server.max_concurrent_requests = self.limit
         server.daemon_requests = self.daemon_requests
-        server.edge_triggered = self.edge_triggered
         server.drain_timeout = 0.01
         server.timeout = 0.01
         return server
@@ -149,7 +147,6 @@ CASES = {
     ),
     "a queue": Case(limit=1, clients=(echo, echo, half_close)),
     "daemon requests": Case(daemon_requests=True),
-    "without edges": Case(edge_triggered=False),
     "async with": Case(serve=serve_in_block, server=BusyServer),
     "a nursery elsewhere": Case(serve=serve_elsewhere),
     "handle_request": Case(serve=serve_singly, clients=(echo, reset)),
@@ -213,6 +210,10 @@ def test_leaves_nothing_behind(
     assert found.events > 5
 
 
+# What it finds of the servers that it is shown, it finds over any layer.
+finding = pytest.mark.one_layer
+
+
 def find_planted(case: Case) -> Findings:
     """Find the bug in *case*, at whatever event it shows."""
     return end_everywhere(partial(play, case), ACTIONS[0], every=True, hang=1)
@@ -235,6 +236,7 @@ class FailingServer(QuietServer):
         raise LookupError
 
 
+@finding
 def test_finds_a_server_that_fails() -> None:
     planted = Case(server=FailingServer, clients=(half_close, half_close))
 
@@ -243,6 +245,7 @@ def test_finds_a_server_that_fails() -> None:
     assert any("raised ExceptionGroup" in problem for problem in found.problems)
 
 
+@finding
 def test_finds_a_request_that_is_lost_between_accept_and_its_task() -> None:
     planted = Case(server=LosingServer, clients=(half_close, half_close))
 
