@@ -124,13 +124,11 @@ class Case:
     limit: float = 2
     address: object = LOOPBACK
     daemon_requests: bool = False
-    edge_triggered: bool = True
 
     def make_server(self) -> TCPServer:
         server = self.server(self.address, self.handler)
         server.max_concurrent_requests = self.limit
         server.daemon_requests = self.daemon_requests
-        server.edge_triggered = self.edge_triggered
         server.drain_timeout = 0.01
         server.timeout = 0.01
         return server
@@ -145,7 +143,6 @@ CASES = {
     ),
     "a queue": Case(limit=1, clients=(echo, echo, half_close)),
     "daemon requests": Case(daemon_requests=True),
-    "without edges": Case(edge_triggered=False),
     "async with": Case(serve=serve_in_block, server=BusyServer),
     "a nursery elsewhere": Case(serve=serve_elsewhere),
     "handle_request": Case(serve=serve_singly, clients=(echo, reset)),

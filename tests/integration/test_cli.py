@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 import trio
 
 import trioserver
+from kit.layers import run_module
 from kit.serving import STUCK, ask, receive_all, receive_line
 from trioserver._cli.main import main
 
@@ -71,7 +71,7 @@ async def program(directory: Path, *arguments: str) -> AsyncIterator[Program]:
     (directory / "chat.py").write_text(CHAT)
     with trio.fail_after(STUCK):
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "trioserver", "serve", *arguments],
+            [*run_module("trioserver"), "serve", *arguments],
             cwd=directory,
             env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,

@@ -22,6 +22,7 @@ from kit.serving import (
 from trioserver import (
     AlreadyServingError,
     BaseRequestHandler,
+    Connection,
     StreamRequestHandler,
     TCPServer,
 )
@@ -289,15 +290,15 @@ async def test_only_one_handle_request_waits_at_a_time(server: TCPServer) -> Non
 
 
 async def test_an_impatient_closer_does_not_disturb_a_patient_one() -> None:
-    class Slow(TCPServer):
-        async def get_request(self) -> tuple[object, object]:
+    class Slow(GateServer):
+        async def get_request(self) -> tuple[Connection, object]:
             if self.requests_in_flight:
                 taking_the_queue.set()
                 await trio.lowlevel.checkpoint()
             return await super().get_request()
 
     taking_the_queue = trio.Event()
-    server = Slow(LOOPBACK, UpperHandler)
+    server = Slow()
     server.max_concurrent_requests = 1
     with trio.fail_after(STUCK):
         async with trio.open_nursery() as nursery:
@@ -306,10 +307,13 @@ async def test_an_impatient_closer_does_not_disturb_a_patient_one() -> None:
             for client in clients:
                 await client.send_all(b"x\n")
                 await client.send_eof()
+            # One is inside, and keeps the others in the queue.
+            await server.wait_inside(1)
             nursery.start_soon(server.server_close)
             await taking_the_queue.wait()
             with trio.move_on_after(0):
                 await server.server_close()
+            server.gate.set()
             replies = []
             for client in clients:
                 async with client:

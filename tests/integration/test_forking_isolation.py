@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from kit.forks import Handler, Told, is_alive, meet, receive_pid, told_by_child
 from kit.serving import (
@@ -173,19 +174,22 @@ async def test_files_of_a_socket_do_not_keep_it_open_in_a_child() -> None:
 
 
 async def test_a_child_waits_for_its_request_by_itself() -> None:
-    """Although the parent has waited for it before, in the epoll of its server."""
+    """Although the parent has waited for it before."""
 
     class Server(ForkingTCPServer):
         async def verify_request(self, request: Connection, _: object) -> bool:
+            accepted.set()
             return await request.receive_some(1) == b"a"
 
     async def echo(request: Connection, *_: object) -> None:
         await request.send_all(b"%d\n" % os.getpid())
         await request.send_all(await request.receive_some())
 
+    accepted = trio.Event()
     async with serving(Server(LOOPBACK, echo)) as server:
         async with await connect(server) as client:
-            await eventually(lambda: server._poller._registered)
+            await accepted.wait()
+            await trio.testing.wait_all_tasks_blocked()
             await client.send_all(b"a")
             await receive_pid(client)
             await client.send_all(b"b\n")

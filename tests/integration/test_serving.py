@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import trio
 
 from kit.serving import LOOPBACK, STUCK, UpperHandler, ask, connect, serving
@@ -24,11 +23,8 @@ async def test_serves_as_a_task_that_start_returns_the_server_of() -> None:
     assert server.fileno() == -1
 
 
-@pytest.mark.parametrize("edge_triggered", [True, False])
-async def test_serves_many_clients_at_once(edge_triggered: bool) -> None:
-    server = TCPServer(LOOPBACK, UpperHandler)
-    server.edge_triggered = edge_triggered
-    async with serving(server):
+async def test_serves_many_clients_at_once() -> None:
+    async with serving(TCPServer(LOOPBACK, UpperHandler)) as server:
         clients = [await connect(server) for _ in range(10)]
 
         replies = [await ask(client, b"%d x\n" % i) for i, client in enumerate(clients)]
@@ -37,3 +33,18 @@ async def test_serves_many_clients_at_once(edge_triggered: bool) -> None:
             await client.aclose()
 
     assert replies == [b"%d X\n" % i for i in range(10)]
+
+
+async def test_its_connections_wait_by_the_layer_that_was_chosen(layer: str) -> None:
+    found: list[object] = []
+
+    class Noting(UpperHandler):
+        async def setup(self) -> None:
+            await super().setup()
+            found.append(type(self.request._ready).__name__)
+
+    async with serving(TCPServer(LOOPBACK, Noting)) as server:
+        async with await connect(server) as client:
+            await ask(client, b"hello\n")
+
+    assert found == [{"edges": "EdgeReadiness", "portable": "TrioReadiness"}[layer]]

@@ -7,16 +7,21 @@ buffer size and any limits, whatever is cancelled on the way.
 from __future__ import annotations
 
 import io
+import socket
 from collections.abc import Awaitable, Callable
 
 import attrs
 import pytest
 import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.layers import LAYERS
 from kit.moments import EXAMPLES
+from kit.serving import STUCK
 from trioserver import BufferedReader, IncompleteReadError, LimitOverrunError
+from unit.streams.pairs import connected, tcp_pair, waiting_by
 from unit.streams.segments import SegmentStream
 
 pytestmark = pytest.mark.proof
@@ -239,3 +244,34 @@ async def perform_until_done(
     while True:
         with trio.CancelScope() as stream.scope:
             return await result_of(operation.perform(reader))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@thorough
+@given(segments=segment_lists, buffer_size=buffer_sizes, operations=read_lists)
+async def test_reads_from_a_socket_what_a_file_reads(
+    layer: str, segments: list[bytes], buffer_size: int, operations: list[Read]
+) -> None:
+    """Each segment comes when the reader waits, and the end together with the last."""
+    model = Model(io.BytesIO(b"".join(segments)), 8, 8)
+    ours, peer = tcp_pair()
+    with peer, trio.fail_after(STUCK):
+        async with waiting_by(layer), trio.open_nursery() as nursery:
+            with connected((ours, peer)) as (connection, _):
+                reader = BufferedReader(
+                    connection, buffer_size, max_line_bytes=8, max_read_bytes=8
+                )
+                nursery.start_soon(send_when_awaited, peer, segments)
+                for operation in operations:
+                    result = await result_of(operation.perform(reader))
+
+                    assert result == operation.model(model), operation
+
+                assert await reader.read(1000) == model.rest()
+
+
+async def send_when_awaited(peer: socket.socket, segments: list[bytes]) -> None:
+    for segment in segments:
+        await trio.testing.wait_all_tasks_blocked()
+        peer.send(segment)
+    peer.shutdown(socket.SHUT_WR)

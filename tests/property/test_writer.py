@@ -16,10 +16,11 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.layers import LAYERS
 from kit.moments import EXAMPLES
 from kit.serving import STUCK
 from trioserver import BufferedWriter
-from unit.streams.pairs import connected, drain
+from unit.streams.pairs import connected, drain, waiting_by
 
 pytestmark = pytest.mark.proof
 
@@ -100,11 +101,17 @@ async def run_to_its_fate(
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("layer", LAYERS)
 @settings(deadline=None, max_examples=EXAMPLES)
-@given(operations, buffer_sizes)
+@given(script=operations, buffer_size=buffer_sizes)
 async def test_all_that_was_accepted_arrives_in_order_and_once(
-    script: list[Operation], buffer_size: int
+    layer: str, script: list[Operation], buffer_size: int
 ) -> None:
+    async with waiting_by(layer):
+        await check_that_all_arrives(script, buffer_size)
+
+
+async def check_that_all_arrives(script: list[Operation], buffer_size: int) -> None:
     accepted = bytearray()
     numbers = count()
     with connected() as (connection, stream), trio.fail_after(STUCK):

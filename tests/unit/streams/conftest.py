@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import pytest
 
-from trioserver._streams.edge_poller import EdgePoller
-from unit.streams.pairs import poller
+from kit.layers import LAYERS
+from unit.streams.pairs import waiting_by
 
 
-@pytest.fixture(params=["portable", "edges"])
+@pytest.fixture(params=LAYERS)
 def readiness(request: pytest.FixtureRequest) -> str:
     """Let connections wait as Trio does, or by an epoll of their own."""
     way: str = request.param
@@ -25,8 +26,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     A fixture cannot: one that no test names as an argument is no part of its Trio run.
     """
     for item in items:
-        if isinstance(item, pytest.Function) and "[edges" in item.name:
+        if isinstance(item, pytest.Function) and _waits_by_edges(item):
             item.obj = _by_edges(item.obj)
+
+
+def _waits_by_edges(item: pytest.Function) -> bool:
+    # All items of the session come by here, also those of other directories.
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("readiness") == "edges" and inspect.iscoroutinefunction(
+        item.obj
+    )
 
 
 # Of whatever fixtures it takes.
@@ -36,9 +45,7 @@ Test: TypeAlias = Callable[..., Awaitable[None]]  # type: ignore[explicit-any]  
 def _by_edges(test: Test) -> Test:
     @functools.wraps(test)
     async def run(**fixtures: object) -> None:
-        edges = EdgePoller()
-        async with edges.running():
-            poller.set(edges)
+        async with waiting_by("edges"):
             await test(**fixtures)
 
     return run

@@ -38,12 +38,25 @@ def tcp_pair(buffer_bytes: int | None = None) -> tuple[socket.socket, socket.soc
     Small buffers make TCP wait for its timers whenever they are full, so that only
     tests that need a peer without room ask for them.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        theirs = socket.create_connection(listener.getsockname())
-        ours, _ = listener.accept()
+    ((ours, theirs),) = tcp_pairs(1)
     if buffer_bytes is not None:
         _set_buffers(buffer_bytes, ours, theirs)
     return ours, theirs
+
+
+def tcp_pairs(count: int) -> list[tuple[socket.socket, socket.socket]]:
+    """Return many pairs, at the cost of one port that listens.
+
+    Each pair leaves a port behind that waits for a minute. The more of them there are,
+    the longer the system looks for one that is free.
+    """
+    pairs = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for _ in range(count):
+            theirs = socket.create_connection(listener.getsockname())
+            ours, _ = listener.accept()
+            pairs.append((ours, theirs))
+    return pairs
 
 
 def _set_buffers(size: int, *socks: socket.socket) -> None:
@@ -54,6 +67,21 @@ def _set_buffers(size: int, *socks: socket.socket) -> None:
 
 # What connections of a test wait by; None is Trio's own way.
 poller: ContextVar[EdgePoller | None] = ContextVar("poller", default=None)
+
+
+@asynccontextmanager
+async def waiting_by(layer: str) -> AsyncIterator[None]:
+    """Let the connections of a block wait as Trio does, or by an epoll of their own."""
+    if layer == "portable":
+        yield
+        return
+    edges = EdgePoller()
+    async with edges.running():
+        token = poller.set(edges)
+        try:
+            yield
+        finally:
+            poller.reset(token)
 
 
 def open_connection(
@@ -81,6 +109,20 @@ def connected(
     finally:
         connection.close()
         peer.socket.close()
+
+
+@contextmanager
+def paired(
+    pair: tuple[socket.socket, socket.socket] | None = None,
+) -> Iterator[tuple[Connection, socket.socket]]:
+    """Lend a connection, and the peer's blocking socket; by default, over TCP."""
+    ours, peer = pair or tcp_pair()
+    with ours, peer:
+        connection = open_connection(ours)
+        try:
+            yield connection, peer
+        finally:
+            connection.close()
 
 
 @asynccontextmanager

@@ -13,6 +13,8 @@ from trioserver._streams import delivery
 from trioserver._streams.delivery import is_delivered
 from unit.streams.pairs import SMALL_BYTES, connected, fill, reset, tcp_pair
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 
 async def test_nothing_is_delivered_before_the_end_of_file() -> None:
     with connected(tcp_pair()) as (connection, _):

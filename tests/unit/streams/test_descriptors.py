@@ -20,6 +20,8 @@ from trioserver import Connection, ConnectionLostError, DescriptorsLostError
 from trioserver._streams import descriptors
 from unit.streams.pairs import PLENTY_BYTES, connected, tcp_pair
 
+pytestmark = pytest.mark.usefixtures("readiness")
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[BinaryIO]:

@@ -244,6 +244,7 @@ async def test_reads_from_a_memory_stream() -> None:
     assert [line async for line in BufferedReader(near)] == [b"one\n", b"two\n"]
 
 
+@pytest.mark.usefixtures("readiness")
 async def test_reads_from_a_connection() -> None:
     with connected() as (connection, peer), trio.fail_after(STUCK):
         await peer.send_all(b"one\ntwo\n")
@@ -370,6 +371,7 @@ async def test_a_line_is_whole_although_another_task_reads_meanwhile() -> None:
     assert taken + lines[0] == b"abcde\n"
 
 
+@pytest.mark.usefixtures("readiness")
 async def test_without_a_buffer_a_cancelled_read_leaves_what_is_there_to_others() -> (
     None
 ):
