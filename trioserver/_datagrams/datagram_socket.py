@@ -48,7 +48,7 @@ class DatagramSocket:
     @property
     def source(self) -> tuple[AncillaryItem, ...]:
         """Where replies leave from, as ``sendmsg`` takes it; empty: as it is bound."""
-        return tuple(reply_source(self._ancillary))
+        return tuple(reply_source(self._ancillary)) if self._ancillary else ()
 
     def for_thread(self) -> ThreadDatagramSocket:
         """Return a duplicate that a synchronous handler can use.
@@ -101,3 +101,17 @@ class DatagramSocket:
                 message = "sendto() takes the data, perhaps flags, and an address"
                 raise TypeError(message)
         return await self._replies.send(data, flags, address, self.source)
+
+    def sendto_nowait(self, data: Buffer, address: object) -> bool:
+        """Send *data* as `sendto` does, unless it would have to wait.
+
+        Not a cancellation point.
+
+        Returns:
+            Whether it was sent.
+
+        Raises:
+            OSError: As `sendto` does.
+        """
+        sent = self._replies.send_nowait(data, 0, address, self.source)
+        return sent is not None

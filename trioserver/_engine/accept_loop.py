@@ -47,7 +47,8 @@ async def accept_forever(
     while True:
         for _ in range(ACCEPT_BATCH):
             slot = admission.slot()
-            await slot.take()
+            if not slot.take_nowait():
+                await slot.take()
             pause = await accept_one(get_request, start, slot, failures)
             if pause is not None:
                 await trio.sleep(pause)

@@ -25,6 +25,7 @@ import trio
 from trioserver._engine.admission import Slot
 from trioserver._engine.hooks import ClientAddress, Request, ServerHooks
 from trioserver._engine.request import run_request
+from trioserver._engine.task_pool import TaskPool
 from trioserver._exception_groups import un_nested
 from trioserver._exceptions import AlreadyServingError
 
@@ -60,6 +61,7 @@ class RequestsInFlight:
         "_nursery",
         "_on_end",
         "_on_idle",
+        "_pool",
         "_scopes",
         "is_cancelled",
         "is_entered",
@@ -91,6 +93,7 @@ class RequestsInFlight:
         self._on_idle = on_idle
         self._beside = beside
         self._nursery: trio.Nursery | None = None
+        self._pool: TaskPool[InFlight] | None = None
         self._context = Context()
         self._closing = trio.Event()
         self._closed = trio.Event()
@@ -182,15 +185,18 @@ class RequestsInFlight:
         with un_nested():
             try:
                 async with self._beside(), trio.open_nursery() as self._nursery:
+                    pool = TaskPool(self._nursery, self._context, self._run)
+                    self._pool = pool
                     task_status.started()
                     try:
                         await closing.wait()
                     finally:
+                        pool.end()
                         if not closing.is_set():
                             closing.set()
                             self._on_end()
             finally:
-                self._nursery = None
+                self._nursery = self._pool = None
 
     # Running requests
 
@@ -203,11 +209,11 @@ class RequestsInFlight:
             trio.ClosedResourceError: If requests cannot be started any more. The
                 caller goes on owning the request.
         """
-        if self._nursery is None or self._closing.is_set():
+        if self._pool is None or self._closing.is_set():
             message = "no request can be started: the server is stopping"
             raise trio.ClosedResourceError(message)
         in_flight = InFlight(request, client_address, slot)
-        self._context.run(self._nursery.start_soon, self._run, in_flight)
+        self._pool.start(in_flight)
         self._live.add(in_flight)
 
     @trio.lowlevel.enable_ki_protection
@@ -221,16 +227,28 @@ class RequestsInFlight:
             self._scopes.add(scope)
             self._live.add(in_flight)
             try:
-                await self._run(in_flight)
+                await self._run_one(in_flight)
             finally:
                 self._scopes.discard(scope)
                 _current.set(outer)
 
     @trio.lowlevel.enable_ki_protection
-    async def _run(self, in_flight: InFlight) -> None:
+    async def _run(self, first: InFlight) -> None:
+        """Run requests in a task of their own, one after the other."""
+        in_flight: InFlight | None = first
+        del first
+        while in_flight is not None:
+            went_well = await self._run_one(in_flight)
+            in_flight = None  # not held while the task waits
+            if went_well and self._pool is not None:
+                in_flight = await self._pool.next_work()
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run_one(self, in_flight: InFlight) -> bool:
+        """Run a request in the current task. Return whether it went well."""
         _current.set(in_flight)
         try:
-            await run_request(
+            return await run_request(
                 self._hooks,
                 in_flight.request,
                 in_flight.client_address,
@@ -238,7 +256,8 @@ class RequestsInFlight:
             )
         finally:
             self._live.discard(in_flight)
-            del self._leaving[in_flight]
+            if self._leaving:
+                del self._leaving[in_flight]
             if self._lot:
                 self._lot.unpark_all()
             if not self._live:

@@ -45,14 +45,31 @@ class DatagramRequestHandler(BaseRequestHandler):
         Raises:
             OSError: If it cannot be sent.
         """
+        if not self._reply_now():
+            await self.socket.sendto(self.wfile.getvalue(), self.client_address)
+
+    async def _finish(self) -> None:
+        # A reply that need not wait need not be protected from a cancellation.
+        if self._is_plain and self._reply_now():
+            return
+        await super()._finish()
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether `finish` was not overridden."""
+        ours = DatagramRequestHandler.finish
+        return getattr(self.finish, "__func__", None) is ours
+
+    def _reply_now(self) -> bool:
+        """Send the reply, if there is one. Return False if it would have to wait."""
         reply = self.wfile.getvalue()
         if not reply or not self._has_succeeded:
-            return
+            return True
         if not is_answerable(self.client_address):
             log(
                 logging.DEBUG,
                 f"A reply of {len(reply)} bytes was dropped: its client on "
                 f"{escape(self.server.server_address)} has no address",
             )
-            return
-        await self.socket.sendto(reply, self.client_address)
+            return True
+        return self.socket.sendto_nowait(reply, self.client_address)

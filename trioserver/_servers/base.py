@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import TracebackType
@@ -26,6 +26,7 @@ from trioserver._engine.hooks import (
     Request,
     Server,
     ServerHooks,
+    idle,
     settled,
 )
 from trioserver._engine.requests_in_flight import RequestsInFlight
@@ -343,6 +344,7 @@ class BaseServer:
         message = f"{type(self).__name__} must define get_request()"
         raise NotImplementedError(message)
 
+    @idle
     async def verify_request(
         self, request: Request, client_address: ClientAddress
     ) -> bool:
@@ -445,8 +447,8 @@ class BaseServer:
         else:
             await accepting()
 
-    async def _get_request(self) -> tuple[Request, ClientAddress]:
-        return await settled(self.get_request())
+    def _get_request(self) -> Awaitable[tuple[Request, ClientAddress]]:
+        return settled(self.get_request())
 
     def _check_handler(self, handler: object) -> None:
         """Refuse a *handler* that this kind of server could not run."""

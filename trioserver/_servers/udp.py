@@ -18,7 +18,13 @@ from trioserver._datagrams.packet_info import ask_for_destinations
 from trioserver._datagrams.receiver import MAX_DATAGRAM_BYTES, Datagram, Receiver
 from trioserver._datagrams.replies import Replies
 from trioserver._datagrams.statistics import DatagramCounts, DatagramStatistics
-from trioserver._engine.hooks import ClientAddress, Request, settled
+from trioserver._engine.hooks import (
+    ClientAddress,
+    Request,
+    idle,
+    is_idle,
+    settled,
+)
 from trioserver._engine.log_interval import LogInterval
 from trioserver._handlers.checking import refuse_handlers
 from trioserver._handlers.session import DatagramSessionHandler
@@ -148,7 +154,8 @@ class UDPServer(TCPServer):
         self, request: Request, client_address: ClientAddress
     ) -> None:
         """Handle the datagram, or call `handle_truncated`."""
-        if await self._process_here(request, client_address):
+        if _is_truncated(request):
+            await self._drop_truncated(request, client_address)
             return
         await super().finish_request(request, client_address)
         self._note_handled()
@@ -174,8 +181,10 @@ class UDPServer(TCPServer):
 
     async def shutdown_request(self, request: Request) -> None:
         """Call `close_request`: a datagram has no end to be told."""
-        await settled(self.close_request(request))
+        if not is_idle(self.close_request):
+            await settled(self.close_request(request))
 
+    @idle
     async def close_request(self, request: Request) -> None:
         """Do nothing: the socket is the server's."""
 
@@ -271,9 +280,14 @@ class UDPServer(TCPServer):
     ) -> bool:
         if not _is_truncated(request):
             return False
+        await self._drop_truncated(request, client_address)
+        return True
+
+    async def _drop_truncated(
+        self, request: Request, client_address: ClientAddress
+    ) -> None:
         self._counts.truncated += 1
         await settled(self.handle_truncated(request, client_address))
-        return True
 
     def _note_idle(self) -> None:
         # Requests may go on after the socket is closed, and send their replies.

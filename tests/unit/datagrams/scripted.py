@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections import deque
 from collections.abc import Iterable
@@ -65,6 +66,8 @@ class ScriptedSocket:
         self.is_closed = True
 
     def _send(self, arguments: tuple[object, ...]) -> object:
+        if self.is_closed:
+            raise OSError(errno.EBADF, "closed")
         result = self._play()
         self.sent.append(arguments)
         return result
