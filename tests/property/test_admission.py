@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
@@ -118,7 +118,9 @@ class Play:
             (self.taken if is_taken else self.refused).append(name)
 
 
-Step = tuple[Callable[..., object], object]
+# What is done, and with which argument.
+Act = Callable[[Play, object], Awaitable[None]]
+Step = tuple[Act, object]
 
 STEPS = st.one_of(
     st.tuples(st.just(Play.want), st.none()),
@@ -141,7 +143,7 @@ async def play(limit: float, steps: list[Step]) -> None:
     async with trio.open_nursery() as nursery:
         game = Play(nursery, Model(limit), Admission(limit))
         for step, argument in steps:
-            await step(game, argument)  # type: ignore[misc]  # each is a coroutine
+            await step(game, argument)
         await game.look()
         nursery.cancel_scope.cancel()
 

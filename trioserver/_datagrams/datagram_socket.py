@@ -7,7 +7,7 @@ from typing import final
 
 from trioserver._datagrams.packet_info import AncillaryItem, destination, reply_source
 from trioserver._datagrams.receiver import Datagram
-from trioserver._datagrams.replies import Buffer, Replies
+from trioserver._datagrams.replies import Address, Buffer, Replies
 from trioserver._datagrams.thread_socket import ThreadDatagramSocket
 
 
@@ -102,7 +102,7 @@ class DatagramSocket:
                 raise TypeError(message)
         return await self._replies.send(data, flags, address, self.source)
 
-    def sendto_nowait(self, data: Buffer, address: object) -> bool:
+    def sendto_nowait(self, data: Buffer, address: Address) -> bool:
         """Send *data* as `sendto` does, unless it would have to wait.
 
         Not a cancellation point.

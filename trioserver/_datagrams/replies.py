@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Final, cast, final
 
 import trio
 
@@ -37,6 +37,9 @@ MAX_PAUSE: Final = 0.05
 
 # What `socket.socket.sendto` takes.
 Buffer = bytes | bytearray | memoryview
+
+# An address of any family.
+Address = tuple[object, ...] | str | bytes
 
 
 def is_answerable(address: object) -> bool:
@@ -87,13 +90,18 @@ class Replies:
             raise nameless_peer()
         await self._budget.spend()
         pause = 0.0
-        while (sent := self.send_nowait(data, flags, address, source)) is None:
+        to = cast("Address", address)
+        while (sent := self.send_nowait(data, flags, to, source)) is None:
             await self._wait_for_room(pause)
             pause = min(pause * 2 or FIRST_PAUSE, MAX_PAUSE)
         return sent
 
     def send_nowait(
-        self, data: Buffer, flags: int, address: object, source: Sequence[AncillaryItem]
+        self,
+        data: Buffer,
+        flags: int,
+        address: Address,
+        source: Sequence[AncillaryItem],
     ) -> int | None:
         """Send one datagram as `send` does, or return None if there is no room for it.
 
@@ -103,8 +111,8 @@ class Replies:
         """
         try:
             if source:
-                return self.socket.sendmsg([data], source, flags, address)  # type: ignore[arg-type]  # any family's
-            return self.socket.sendto(data, flags, address)  # type: ignore[arg-type]  # as above
+                return self.socket.sendmsg([data], source, flags, address)
+            return self.socket.sendto(data, flags, address)
         except BlockingIOError:
             return None
         except OSError as error:

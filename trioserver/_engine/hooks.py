@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Generator
 from types import CoroutineType
 from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
@@ -16,7 +16,7 @@ ClientAddress: TypeAlias = Any  # type: ignore[explicit-any]  # see above
 Server: TypeAlias = Any  # type: ignore[explicit-any]  # see above
 
 ResultT = TypeVar("ResultT")
-HookT = TypeVar("HookT", bound=Callable[..., object])
+HookT = TypeVar("HookT")
 
 # The hooks of ours that do nothing.
 _idle: set[object] = set()
@@ -86,12 +86,10 @@ def settled(result: object) -> Awaitable[object]:
     # asks an abstract base class, and so takes longer than all the rest of this
     # (0.5 µs; ten times a request).
     kind: type[object] = type(result)
-    if (
-        kind is CoroutineType
-        or hasattr(kind, "__await__")
-        or inspect.isawaitable(result)
-    ):
+    if kind is CoroutineType:
         return result  # type: ignore[return-value]  # a cast would be a call more
+    if hasattr(kind, "__await__") or inspect.isawaitable(result):
+        return result  # type: ignore[return-value]  # as above
     return _Settled(result)
 
 

@@ -65,10 +65,11 @@ class BaseRequestHandler:
             await self._finish_after(error)
             raise
         self._has_succeeded = True
-        if not is_idle(self.finish):
-            await self._finish()
+        await self._finish()
 
     async def _finish(self) -> None:
+        if is_idle(self.finish):
+            return
         with cleanup_scope(self._cleanup_timeout):
             await settled(self.finish())
 

@@ -88,6 +88,9 @@ class BaseServer:
     # What limits how many requests run at once.
     _slot_settings: ClassVar[frozenset[str]] = frozenset({"max_concurrent_requests"})
 
+    # Whether most requests need not wait for anything.
+    _requests_are_short: ClassVar[bool] = False
+
     server_address: ClientAddress
     """Where the server listens."""
 
@@ -120,6 +123,7 @@ class BaseServer:
             self._serving.cancel,
             self._note_idle,
             self._beside_requests,
+            are_short=self._requests_are_short,
         )
         self._failures = AcceptFailures(self._where, self._is_listening)
         self._closing = Closing(self._close_at_once)
@@ -441,6 +445,7 @@ class BaseServer:
             self._requests.start,
             self._admission,
             self._failures,
+            get_queued=self._get_queued,
         )
         if self._has_service_actions():
             await accept_beside(accepting, self.service_actions, poll_interval)
@@ -449,6 +454,10 @@ class BaseServer:
 
     def _get_request(self) -> Awaitable[tuple[Request, ClientAddress]]:
         return settled(self.get_request())
+
+    def _get_queued(self) -> tuple[Request, ClientAddress] | None:
+        """Return a request that is there already, if it is found without waiting."""
+        return None
 
     def _check_handler(self, handler: object) -> None:
         """Refuse a *handler* that this kind of server could not run."""

@@ -157,7 +157,8 @@ class UDPServer(TCPServer):
         if _is_truncated(request):
             await self._drop_truncated(request, client_address)
             return
-        await super().finish_request(request, client_address)
+        # What BaseServer does here, without waiting for it.
+        await settled(self.RequestHandlerClass(request, client_address, self))
         self._note_handled()
 
     async def handle_truncated(
@@ -190,6 +191,7 @@ class UDPServer(TCPServer):
 
     # Inside
 
+    _requests_are_short = True
     _unfit_handlers: tuple[type, ...] = (StreamRequestHandler, DatagramSessionHandler)
 
     def _make_counts(self) -> DatagramCounts:
@@ -200,16 +202,31 @@ class UDPServer(TCPServer):
         while True:
             receiver, replies = self._channel()
             datagram = await receiver.receive(self.max_packet_size)
-            self._counts.received += 1
-            if self._counts.received % LOOK_FOR_DROPS_EVERY == 0:
-                self._look_for_drops()
-            if self.accept_own_datagrams or (
-                datagram.address not in receiver.own_address
-            ):
+            if self._is_to_handle(datagram, receiver):
                 return datagram, replies
-            self._drop_own(datagram)
             # A flood of these shall starve nobody, either.
             await trio.lowlevel.checkpoint()
+
+    def _get_queued(self) -> tuple[Request, ClientAddress] | None:
+        # As get_request() would return it, unless that is somebody else's.
+        if getattr(self.get_request, "__func__", None) is not UDPServer.get_request:
+            return None
+        receiver, replies = self._channel()
+        datagram = receiver.receive_nowait(self.max_packet_size)
+        if datagram is None or not self._is_to_handle(datagram, receiver):
+            return None
+        return self._datagram_request(datagram, replies), datagram.address
+
+    def _is_to_handle(self, datagram: Datagram, receiver: Receiver) -> bool:
+        """Count *datagram*, and drop it if it comes from the server itself."""
+        counts = self._counts
+        counts.received += 1
+        if counts.received % LOOK_FOR_DROPS_EVERY == 0:
+            self._look_for_drops()
+        if self.accept_own_datagrams or datagram.address not in receiver.own_address:
+            return True
+        self._drop_own(datagram)
+        return False
 
     def _note_handled(self) -> None:
         self._counts.handled += 1

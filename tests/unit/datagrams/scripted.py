@@ -13,6 +13,9 @@ import attrs
 # What one call does: it returns this, or raises it.
 Outcome = tuple[object, ...] | bytes | int | BaseException
 
+# What ``recvmsg()`` returns.
+_Message = tuple[bytes, list[object], int, object]
+
 PEER = ("192.0.2.1", 40000)
 
 
@@ -34,6 +37,13 @@ class ScriptedSocket:
 
     def recvmsg(self, *_: int) -> object:
         return self._play()
+
+    def recvfrom(self, max_bytes: int) -> object:
+        """Play what `recvmsg` would return: there is room for a byte more."""
+        data, _, flags, address = cast("_Message", self._play())
+        is_cut = flags & socket.MSG_TRUNC
+        assert len(data) < max_bytes
+        return data + b"+" if is_cut else data, address
 
     def sendto(self, *arguments: object) -> object:
         return self._send(arguments)
