@@ -110,7 +110,7 @@ class Play:
         assert self.refused == self.model.refused
         assert self.admission.is_open == (limit > 0)
         assert self.admission.is_full == (count >= limit)
-        assert self.admission.is_over == (count > limit)
+        assert self.admission.slot().is_over_limit == (count > limit)
 
     async def _take(self, name: int) -> None:
         with self.scopes[name]:

@@ -48,7 +48,7 @@ class DatagramSocket:
     @property
     def source(self) -> tuple[AncillaryItem, ...]:
         """Where replies leave from, as ``sendmsg`` takes it; empty: as it is bound."""
-        return tuple(reply_source(self._ancillary)) if self._ancillary else ()
+        return tuple(reply_source(self._ancillary))
 
     def for_thread(self) -> ThreadDatagramSocket:
         """Return a duplicate that a synchronous handler can use.
@@ -113,5 +113,6 @@ class DatagramSocket:
         Raises:
             OSError: As `sendto` does.
         """
-        sent = self._replies.send_nowait(data, 0, address, self.source)
+        source = self.source if self._ancillary else ()
+        sent = self._replies.send_nowait(data, 0, address, source)
         return sent is not None

@@ -50,15 +50,10 @@ class DatagramRequestHandler(BaseRequestHandler):
 
     async def _finish(self) -> None:
         # A reply that need not wait need not be protected from a cancellation.
-        if self._is_plain and self._reply_now():
-            return
-        await super()._finish()
-
-    @property
-    def _is_plain(self) -> bool:
-        """Whether `finish` was not overridden."""
         ours = DatagramRequestHandler.finish
-        return getattr(self.finish, "__func__", None) is ours
+        is_ours = getattr(self.finish, "__func__", None) is ours
+        if not is_ours or not self._reply_now():
+            await super()._finish()
 
     def _reply_now(self) -> bool:
         """Send the reply, if there is one. Return False if it would have to wait."""
