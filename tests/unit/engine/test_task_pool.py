@@ -1,4 +1,4 @@
-"""Requests that share tasks: each is as if it had one of its own."""
+"""Requests that use tasks again: each is as if it had one of its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import contextlib
 import gc
 import sys
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 from types import coroutine
 
@@ -16,76 +15,14 @@ import trio
 import trio.testing
 
 from kit.serving import STUCK
-from trioserver import BaseServer, StreamRequestHandler
 from trioserver._engine import task_pool
-from trioserver._engine.admission import Admission
 from trioserver._engine.requests_in_flight import RequestsInFlight
 from trioserver._engine.task_pool import MAX_PARKED
-
-Work = Callable[[], Awaitable[object]]
+from unit.engine.pooled import Requests, nothing, requests
 
 colour: ContextVar[str] = ContextVar("colour", default="none")
 
-
-class Worker(BaseServer):
-    """Its requests are what they do."""
-
-    def __init__(self) -> None:
-        super().__init__("nowhere", StreamRequestHandler)
-        self.errors: list[BaseException | None] = []
-
-    async def process_request(self, request: Work, _client_address: object) -> None:
-        await request()
-
-    async def handle_error(self, _request: object, _client_address: object) -> None:
-        self.errors.append(sys.exception())
-
-
-class Requests:
-    """Starts requests, and knows which tasks they have run in."""
-
-    def __init__(self, *, are_short: bool) -> None:
-        self.server = Worker()
-        self.in_flight = RequestsInFlight(
-            self.server, lambda: None, lambda: None, are_short=are_short
-        )
-        self.tasks: list[trio.lowlevel.Task] = []
-
-    def start(self, *works: Work) -> None:
-        for work in works:
-
-            async def noting(work: Work = work) -> None:
-                self.tasks.append(trio.lowlevel.current_task())
-                await work()
-
-            self.in_flight.start(noting, None, Admission(1).slot())
-
-    async def run(self, *works: Work) -> None:
-        """Start them at the same time, and let them run until they wait or end."""
-        self.start(*works)
-        await trio.testing.wait_all_tasks_blocked()
-
-    @property
-    def children(self) -> int:
-        """How many tasks there are."""
-        nursery = self.tasks[-1].parent_nursery
-        assert nursery is not None
-        return len(nursery.child_tasks)
-
-
-@asynccontextmanager
-async def requests(*, are_short: bool) -> AsyncIterator[Requests]:
-    with trio.fail_after(STUCK):
-        made = Requests(are_short=are_short)
-        async with made.in_flight.open():
-            yield made
-
-
 both_kinds = pytest.mark.parametrize("are_short", [False, True])
-
-
-async def nothing() -> None:
-    """Do nothing, and wait for nothing."""
 
 
 @both_kinds
@@ -331,78 +268,3 @@ async def test_what_is_not_trios_is_refused_where_it_was_awaited(
         await made.run(go_astray)
 
     assert isinstance(made.server.errors[0], TypeError)
-
-
-# Several in one step
-
-
-async def test_short_requests_share_a_step() -> None:
-    async with requests(are_short=True) as made:
-        await made.run(nothing)  # it was quick, so that others may wait for it
-        await made.run(*[nothing] * 5)
-        assert made.children == 1
-
-    assert len(made.tasks) == 6
-
-
-async def test_they_run_in_their_order() -> None:
-    order: list[int] = []
-
-    def note(number: int) -> Work:
-        async def work() -> None:
-            order.append(number)
-
-        return work
-
-    async with requests(are_short=True) as made:
-        await made.run(nothing)
-        await made.run(*map(note, range(10)))
-
-    assert order == list(range(10))
-
-
-@pytest.mark.parametrize("place", range(4))
-async def test_one_that_waits_keeps_nobody_waiting(place: int) -> None:
-    gate = trio.Event()
-    works: list[Work] = [nothing] * 4
-    works[place] = gate.wait
-    async with requests(are_short=True) as made:
-        await made.run(nothing)
-        await made.run(*works)
-        assert len(made.tasks) == 5
-        assert len(made.in_flight) == 1
-        gate.set()
-
-
-@pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])
-async def test_one_that_fails_leaves_its_task_and_the_others_go_on(
-    error: type[BaseException],
-) -> None:
-    async def fail() -> None:
-        raise error
-
-    made = Requests(are_short=True)
-    with trio.fail_after(STUCK):
-        try:
-            async with made.in_flight.open():
-                await made.run(nothing)
-                made.start(nothing, fail, nothing, nothing)
-                await trio.testing.wait_all_tasks_blocked()
-        except KeyboardInterrupt:
-            assert error is KeyboardInterrupt
-
-    assert len(made.tasks) == 5
-    assert len(made.in_flight) == 0
-
-
-async def test_requests_that_waited_together_start_in_one_pass() -> None:
-    """Once one had to wait, the next ones are woken one by one."""
-    gate = trio.Event()
-    async with requests(are_short=True) as made:
-        await made.run(nothing)
-        await made.run(gate.wait, gate.wait)
-        made.start(gate.wait, gate.wait, gate.wait)
-        await trio.lowlevel.checkpoint()
-        await trio.lowlevel.checkpoint()
-        assert len(made.tasks) == 6
-        gate.set()
