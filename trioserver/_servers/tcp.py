@@ -30,7 +30,8 @@ from trioserver._sockets.bind import (
     set_reuse,
 )
 from trioserver._streams.connection import Connection
-from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller, EdgeReadiness
+from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller
+from trioserver._streams.edge_readiness import EdgeReadiness
 from trioserver._streams.lingering_close import (
     LINGER_TIMEOUT,
     MAX_LINGER_BYTES,
