@@ -23,7 +23,7 @@ import trio
 from trioserver._exception_groups import un_nested
 from trioserver._log import describe, log
 from trioserver._open_descriptors import note_open
-from trioserver._streams.edge_readiness import READ, READ_WRITE, EdgeReadiness
+from trioserver._streams.edge_readiness import IN, READ, READ_WRITE, EdgeReadiness
 from trioserver._streams.wake_up import WOKEN
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
@@ -97,10 +97,17 @@ class EdgePoller:
                 self._wake(epoll.poll(0, _MAX_EVENTS))
 
     def _wake(self, ready: list[tuple[int, int]]) -> None:
-        registered = self._registered
+        registered, reschedule = self._registered, trio.lowlevel.reschedule
         for descriptor, events in ready:
             readiness = registered.get(descriptor)
-            if readiness is not None:
+            if readiness is None:
+                continue
+            if events == IN:  # nearly always, so that a call more would be noticed
+                readiness.is_readable = True
+                if readiness.reader is not None:
+                    task, readiness.reader = readiness.reader, None
+                    reschedule(task, WOKEN)
+            else:
                 readiness.note(events)
 
     @trio.lowlevel.enable_ki_protection

@@ -11,23 +11,23 @@ from typing import Final, Protocol, final
 import trio
 
 from trioserver._streams.readiness import TrioReadiness
-from trioserver._streams.wake_up import WOKEN
+from trioserver._streams.wake_up import WOKEN, repeated_wait
 
 # The events of Linux, 0 elsewhere: this can be imported on every system.
-_IN, _OUT, _RDHUP, _HUP, _ERR, _ET = (
+IN, _OUT, _RDHUP, _HUP, _ERR, _ET = (
     getattr(select, f"EPOLL{event}", 0)
     for event in ("IN", "OUT", "RDHUP", "HUP", "ERR", "ET")
 )
 
 # Edges are told once. RDHUP, because an end-of-file that comes with the last data has
 # no edge of its own.
-READ: Final = _IN | _RDHUP | _ET
+READ: Final = IN | _RDHUP | _ET
 READ_WRITE: Final = READ | _OUT
 
 # After these, every read returns at once, and no edge tells so again.
 _ENDED: Final = _RDHUP | _HUP | _ERR
 
-_READABLE: Final = _IN | _ENDED
+_READABLE: Final = IN | _ENDED
 _WRITABLE: Final = _OUT | _HUP | _ERR
 
 _NOT_REGISTERED: Final = -1
@@ -62,17 +62,20 @@ class EdgeReadiness:
         "_on_writable",
         "_poller",
         "_portable",
-        "_reader",
-        "_socket",
+                "_socket",
         "_tells_drained",
+        "_wait",
         "_writer",
         "is_readable",
+        "reader",
     )
 
     def __init__(self, sock: socket.socket, poller: Poller) -> None:
         """Wait for *sock*, which is registered when it has to be waited for."""
         self.is_readable = True
         """Whether there may be something to read, as far as anybody knows."""
+        self.reader: trio.lowlevel.Task | None = None
+        """Who waits for that, and is to be woken."""
         self._socket = sock
         self._poller = poller
         self._portable: TrioReadiness | None = None
@@ -81,7 +84,7 @@ class EdgeReadiness:
         # A local socket gives less than there is where descriptors were passed along
         # (unix(7)).
         self._tells_drained = sock.family in _INET_FAMILIES
-        self._reader: trio.lowlevel.Task | None = None
+        self._wait: Awaitable[None] | None = None
         self._writer: trio.lowlevel.Task | None = None
         self._on_writable: Callable[[], bool] | None = None
 
@@ -99,11 +102,13 @@ class EdgeReadiness:
         self.is_readable = True  # after this, whatever ends the wait
         if self._descriptor == _NOT_REGISTERED and not self._register():
             return self._without_poller().wait_readable()
-        if self._reader is not None:
+        if self.reader is not None:
             message = "another task waits to read from this socket"
             raise trio.BusyResourceError(message)
-        self._reader = trio.lowlevel.current_task()
-        return trio.lowlevel.wait_task_rescheduled(self._stop_reading)
+        self.reader = trio.lowlevel.current_task()
+        if self._wait is None:
+            self._wait = repeated_wait(self._stop_reading)
+        return self._wait
 
     @trio.lowlevel.enable_ki_protection
     async def wait_writable(self) -> None:
@@ -142,6 +147,7 @@ class EdgeReadiness:
         if self._descriptor != _NOT_REGISTERED:
             self._poller.unregister(self._descriptor)
             self.release()
+        self._wait = None  # it refers to this
         if self._portable is not None:
             self._portable.close()
 
@@ -149,10 +155,6 @@ class EdgeReadiness:
 
     def note(self, events: int) -> None:
         """Wake who waits for *events*."""
-        if events == _IN:  # nearly always
-            self.is_readable = True
-            self._wake_reader()
-            return
         if events & _ENDED:
             self._has_ended = True
         if events & _READABLE:
@@ -174,7 +176,7 @@ class EdgeReadiness:
         """Be registered no more, in a forked child: who waits is the parent's."""
         self._descriptor = _NOT_REGISTERED
         self.is_readable = True
-        self._reader = self._writer = None
+        self.reader = self._writer = None
 
     # Inside
 
@@ -198,8 +200,8 @@ class EdgeReadiness:
             raise trio.ClosedResourceError(message)
 
     def _wake_reader(self) -> None:
-        if self._reader is not None:
-            task, self._reader = self._reader, None
+        if self.reader is not None:
+            task, self.reader = self.reader, None
             trio.lowlevel.reschedule(task, WOKEN)
 
     def _watch_writing(self, *, on: bool) -> None:
@@ -224,7 +226,7 @@ class EdgeReadiness:
             trio.lowlevel.reschedule(task, WOKEN)
 
     def _stop_reading(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self._reader = None
+        self.reader = None
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _stop_writing(self, _raise_cancel: object) -> trio.lowlevel.Abort:

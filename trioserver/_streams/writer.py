@@ -98,7 +98,11 @@ class BufferedWriter:
         """
         if self._closed or self._sending:
             self._check_can_write()
-        if await self._budget.spend():
+        budget = self._budget
+        if budget.left > 1:
+            budget.left -= 1
+            await trio.lowlevel.checkpoint_if_cancelled()
+        elif await budget.spend():
             self._check_can_write()
         sent = 0
         if (
