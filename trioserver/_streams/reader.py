@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Final, NoReturn, Self, final
 
 import trio
@@ -38,11 +38,10 @@ class BufferedReader:
         "_closed",
         "_eof",
         "_receive_bytes",
-        "_receive_nowait",
         "_receiving",
+        "_source",
         "_start",
         "_timeout",
-        "_wait_and_receive",
         "max_line_bytes",
         "max_read_bytes",
     )
@@ -69,7 +68,7 @@ class BufferedReader:
             max_read_bytes: The most that ``read()`` to the end returns.
             budget: Shared with the writer, so that both together yield in time.
         """
-        self._receive_nowait, self._wait_and_receive = _sources_of(stream)
+        self._source = stream if isinstance(stream, Connection) else _AnySource(stream)
         self._receive_bytes = RECEIVE_BYTES if buffer_size < 0 else buffer_size
         self._timeout = timeout
         self.max_line_bytes: float = max_line_bytes
@@ -255,10 +254,10 @@ class BufferedReader:
             if not self._receive_bytes:
                 # Cancelled, it has taken nothing that another program is to read.
                 await self._budget.spend()
-            data = self._receive_nowait(size)
+            data = self._source.receive_nowait(size)
             if data is None:
                 if self._timeout is None:
-                    self._note(await self._wait_and_receive(size))
+                    self._note(await self._source.wait_and_receive(size))
                 else:
                     self._note(await self._receive_in_time(size))
                 self._budget.left = OPERATIONS  # others have run
@@ -272,7 +271,7 @@ class BufferedReader:
 
     async def _receive_in_time(self, size: int) -> bytes | bytearray:
         with operation_timeout(self._timeout, "receiving"):
-            return await self._wait_and_receive(size)
+            return await self._source.wait_and_receive(size)
 
     def _note(self, data: bytes | bytearray) -> None:
         """Add *data* to the buffer, which takes it as it is while it is alone there."""
@@ -353,16 +352,17 @@ class BufferedReader:
         raise LimitOverrunError(what, int(limit), self._there)
 
 
-_Receive = Callable[[int], bytes | None]
-_ReceiveLater = Callable[[int], Awaitable[bytes | bytearray]]
+class _AnySource:
+    """Any stream of Trio's, which always waits."""
 
+    __slots__ = ("_stream",)
 
-def _sources_of(stream: trio.abc.ReceiveStream) -> tuple[_Receive, _ReceiveLater]:
-    """Return how to receive at once, if that is possible, and how to wait for it."""
-    if isinstance(stream, Connection):
-        return stream.receive_nowait, stream.wait_and_receive
-    return _receive_nothing, stream.receive_some
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self._stream = stream
 
+    def receive_nowait(self, _size: int) -> None:
+        """Receive nothing: all that it can do is wait."""
 
-def _receive_nothing(_size: int) -> None:
-    """Be the way to receive at once from a stream that always waits."""
+    def wait_and_receive(self, size: int) -> Awaitable[bytes | bytearray]:
+        """Receive what comes, at most *size* bytes."""
+        return self._stream.receive_some(size)
