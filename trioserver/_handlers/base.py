@@ -106,5 +106,5 @@ def handled(handler: object) -> Awaitable[object]:
     if isinstance(handler, BaseRequestHandler) and (
         type(handler).__await__ is BaseRequestHandler.__await__
     ):
-        return handler._run()  # noqa: SLF001  # it is of this module
+        return handler._run()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # ours
     return settled(handler)

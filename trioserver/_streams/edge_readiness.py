@@ -62,7 +62,7 @@ class EdgeReadiness:
         "_on_writable",
         "_poller",
         "_portable",
-                "_socket",
+        "_socket",
         "_tells_drained",
         "_wait",
         "_writer",
@@ -70,8 +70,17 @@ class EdgeReadiness:
         "reader",
     )
 
-    def __init__(self, sock: socket.socket, poller: Poller) -> None:
-        """Wait for *sock*, which is registered when it has to be waited for."""
+    def __init__(
+        self, sock: socket.socket, poller: Poller, *, family: int | None = None
+    ) -> None:
+        """Wait for *sock*, which is registered when it has to be waited for.
+
+        Args:
+            sock: Any stream socket.
+            poller: Tells when it is ready.
+            family: Its address family, if the caller knows it: the socket takes long
+                to say so.
+        """
         self.is_readable = True
         """Whether there may be something to read, as far as anybody knows."""
         self.reader: trio.lowlevel.Task | None = None
@@ -83,7 +92,9 @@ class EdgeReadiness:
         self._has_ended = False
         # A local socket gives less than there is where descriptors were passed along
         # (unix(7)).
-        self._tells_drained = sock.family in _INET_FAMILIES
+        self._tells_drained = (
+            sock.family if family is None else family
+        ) in _INET_FAMILIES
         self._wait: Awaitable[None] | None = None
         self._writer: trio.lowlevel.Task | None = None
         self._on_writable: Callable[[], bool] | None = None

@@ -201,8 +201,9 @@ class BufferedReader:
         elif budget.left > 1:
             budget.left -= 1
             await trio.lowlevel.checkpoint_if_cancelled()
-        elif await budget.spend():
-            self._check_can_read()
+        else:
+            await budget.spend()
+            self._check_can_read()  # others have run, and may be reading
         end = self._buffer.find(b"\n", self._start) + 1
         if 0 < end <= self._start + self.max_line_bytes:
             return self._take(end - self._start)

@@ -69,7 +69,7 @@ class TrioReadiness:
 
     def wait_readable(self) -> Awaitable[object]:
         """Wait until there is something to read, the end of the stream included."""
-        return trio.lowlevel.wait_readable(self._socket)
+        return trio.lowlevel.wait_readable(self._socket)  # noqa: ASYNC105  # see above
 
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""

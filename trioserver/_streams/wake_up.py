@@ -6,8 +6,8 @@ to wait, to be woken and to run (trio 0.35, Python 3.13). With what is here, 14 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, Final, final
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final, Protocol, cast, final
 
 import trio
 
@@ -61,13 +61,27 @@ class _Anew:
     def __init__(self, abort: Abort) -> None:
         self._abort = abort
 
-    def __await__(self) -> Generator[object, object, None]:
+    def __await__(self) -> Generator[object, None, None]:
         """Wait until somebody reschedules the task."""
-        yield from trio.lowlevel.wait_task_rescheduled(self._abort).__await__()
+        return self._wait().__await__()
+
+    async def _wait(self) -> None:
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+
+class Trap(Protocol):
+    """A coroutine that waits for the scheduler."""
+
+    def send(self, value: None, /) -> object:
+        """Go on, up to the next message to the scheduler."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
 
 
 def message_class(
-    wait_rescheduled: Callable[[Abort], Coroutine[object, object, object]],
+    wait_rescheduled: Callable[[Abort], Trap],
 ) -> Callable[[Abort], object] | None:
     """Return what *wait_rescheduled* says to the scheduler, as a class.
 
@@ -80,16 +94,22 @@ def message_class(
     wait = wait_rescheduled(_abort_nothing)
     try:
         message = wait.send(None)
-        kind: Callable[[Abort], object] = type(message)
-        if kind(_abort_nothing) == message:
-            wait.send(WOKEN)
-    except StopIteration:
-        return kind
-    except Exception:  # noqa: BLE001  # whatever it says: it is another Trio
+        kind = cast("Callable[[Abort], object]", type(message))
+        is_known = bool(kind(_abort_nothing) == message) and _can_be_woken(wait)
+    except Exception:  # whatever it says: it is another Trio
         return None
     finally:
         wait.close()
-    return None
+    return kind if is_known else None
+
+
+def _can_be_woken(wait: Trap) -> bool:
+    """Whether *wait* takes what a task is told here."""
+    try:
+        wait.send(WOKEN)
+    except StopIteration:
+        return True
+    return False
 
 
 def _abort_nothing(_raise_cancel: object) -> trio.lowlevel.Abort:

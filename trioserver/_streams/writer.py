@@ -102,8 +102,9 @@ class BufferedWriter:
         if budget.left > 1:
             budget.left -= 1
             await trio.lowlevel.checkpoint_if_cancelled()
-        elif await budget.spend():
-            self._check_can_write()
+        else:
+            await budget.spend()
+            self._check_can_write()  # others have run, and may be writing
         sent = 0
         if (
             isinstance(data, bytes)
