@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 import trio
 
@@ -472,8 +472,7 @@ class BaseServer:
 
     def _finishes_as_all_do(self) -> bool:
         """Whether `finish_request` was not overridden, and need not be called."""
-        ours = BaseServer.finish_request
-        return getattr(self.finish_request, "__func__", None) is ours
+        return getattr(self.finish_request, "__func__", None) is _FINISH_REQUEST
 
     def _most_requests(self) -> float:
         """Return how many requests may run at once."""
@@ -543,3 +542,7 @@ class BaseServer:
     async def _drain(self) -> None:
         cancel = self._cancels_on_close()
         await drain(self._requests, self, self._where(), cancel=cancel)
+
+
+# What the class has now, and not what somebody may put in its place.
+_FINISH_REQUEST: Final = BaseServer.finish_request

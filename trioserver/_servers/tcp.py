@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
+from typing import Final
 
 import trio
 
@@ -202,8 +203,7 @@ class TCPServer(BaseServer):
 
     def _closes_as_all_do(self) -> bool:
         """Whether `close_request` was not overridden, and need not be called."""
-        ours = TCPServer.close_request
-        return getattr(self.close_request, "__func__", None) is ours
+        return getattr(self.close_request, "__func__", None) is _CLOSE_REQUEST
 
     def _thread_hooks(self) -> HooksInPlace:
         return HooksInPlace(StreamThreadHooks, TCPServer)
@@ -275,6 +275,10 @@ class TCPServer(BaseServer):
                 # Wake who else waits, before the descriptor's number is free.
                 trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
+
+
+# What the class has now, and not what somebody may put in its place.
+_CLOSE_REQUEST: Final = TCPServer.close_request
 
 
 def _call_plain(hook: Callable[[], object]) -> None:

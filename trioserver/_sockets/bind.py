@@ -69,7 +69,9 @@ class ServerSocket(socket.socket):
 
 def make_socket(family: int, kind: int) -> socket.socket:
     """Return a new non-blocking socket."""
-    sock = ServerSocket(family, kind)
+    # Whoever has put a class of sockets in the place of Python's gets one of those.
+    is_stock = socket.socket in ServerSocket.__bases__
+    sock = ServerSocket(family, kind) if is_stock else socket.socket(family, kind)
     sock.setblocking(False)
     return sock
 
