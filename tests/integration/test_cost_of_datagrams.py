@@ -38,18 +38,18 @@ async def exchange(client: socket.socket, count: int) -> None:
     assert [client.recv(100) for _ in range(count)] == [b"HELLO"] * count
 
 
-async def test_a_datagram_costs_one_wait_and_one_step_of_the_task_that_handles_it() -> None:
+async def test_a_datagram_costs_one_wait_and_one_step_of_its_task() -> None:
     async with asked_by_datagram() as (server, client):
         with counting(server) as steps:
             for _ in range(ROUNDS):
                 await exchange(client, 1)
 
             # The second call that receives finds nothing.
-            assert CALLS == {
+            assert {
                 "recvfrom": 2 * ROUNDS,
                 "sendto": ROUNDS,
                 "epoll_ctl": ROUNDS,
-            }
+            } == CALLS
             assert steps["_run_short"] == ROUNDS
             assert ROUNDS <= steps["serve"] <= 2 * ROUNDS
 
@@ -61,10 +61,10 @@ async def test_datagrams_that_have_come_together_share_a_step() -> None:
                 await exchange(client, ACCEPT_BATCH - 1)
 
             sent = (ACCEPT_BATCH - 1) * ROUNDS
-            assert CALLS == {
+            assert {
                 "recvfrom": sent + ROUNDS,
                 "sendto": sent,
                 "epoll_ctl": ROUNDS,
-            }
+            } == CALLS
             # Two, where the accept loop has let others run in the midst of it.
             assert ROUNDS <= steps["_run_short"] <= 2 * ROUNDS

@@ -27,6 +27,7 @@ TESTS: Final = Path(__file__).parents[1]
 ONE_LAYER: Final = {
     "integration/bridge/*.py": "an object of socketserver's has sockets of its own",
     "integration/test_cli_addresses.py": "addresses",
+    "integration/test_memory*.py": "sockets in memory have no descriptor to watch",
     "integration/test_lesser_systems.py": "imports",
     "integration/test_stdlib_suite_threads.py": "threads wait by themselves",
     "integration/test_threading*.py": "likewise",

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
+from typing import Final
 
 import trio
 
@@ -32,10 +33,12 @@ from trioserver._sockets.bind import (
 from trioserver._sockets.close import close_socket
 from trioserver._sockets.newcomers import turn_newcomers_away
 from trioserver._streams.connection import Connection
-from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller, EdgeReadiness
+from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller
+from trioserver._streams.edge_readiness import EdgeReadiness
 from trioserver._streams.lingering_close import (
     LINGER_TIMEOUT,
     MAX_LINGER_BYTES,
+    half_close_after_peer,
     half_close_and_linger,
 )
 from trioserver._streams.readiness import Readiness
@@ -167,14 +170,19 @@ class TCPServer(BaseServer):
                 await settled(self.close_request(request))
             return
         try:
-            await half_close_and_linger(
-                request,
-                linger_timeout=self.linger_timeout,
-                max_bytes=self.max_linger_bytes,
-                in_demand=self._admission.is_full,
-            )
+            # Most clients close first, and there is nothing to wait for.
+            if not half_close_after_peer(request):
+                await half_close_and_linger(
+                    request,
+                    linger_timeout=self.linger_timeout,
+                    max_bytes=self.max_linger_bytes,
+                    in_demand=self._admission.is_full,
+                )
         finally:
-            await settled(self.close_request(request))
+            if self._closes_as_all_do():
+                request.close()
+            else:
+                await settled(self.close_request(request))
 
     async def close_request(self, request: Request) -> None:
         """Close the connection."""
@@ -200,6 +208,10 @@ class TCPServer(BaseServer):
         """Return an accepted *sock* as what handlers are given."""
         return Connection(sock, readiness=self._readiness(sock))
 
+    def _closes_as_all_do(self) -> bool:
+        """Whether `close_request` was not overridden, and need not be called."""
+        return getattr(self.close_request, "__func__", None) is _CLOSE_REQUEST
+
     def _thread_hooks(self) -> HooksInPlace:
         return HooksInPlace(StreamThreadHooks, TCPServer)
 
@@ -207,7 +219,7 @@ class TCPServer(BaseServer):
         """Return how to wait for *sock*; None is Trio's own way."""
         if not self.edge_triggered or isinstance(sock, SelfWaiting):
             return None
-        return EdgeReadiness(sock, self._poller)
+        return EdgeReadiness(sock, self._poller, family=self.socket.family)
 
     def _beside_requests(self) -> AbstractAsyncContextManager[None]:
         return self._poller.running() if self.edge_triggered else nullcontext()
@@ -271,6 +283,10 @@ class TCPServer(BaseServer):
             # Wake who else waits, before the descriptor's number is free.
             notify_closing(self.socket)
             close_socket(self.socket)
+
+
+# What the class has now, and not what somebody may put in its place.
+_CLOSE_REQUEST: Final = TCPServer.close_request
 
 
 def _call_plain(hook: Callable[[], object]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from trioserver._exceptions import connection_lost
@@ -25,8 +25,13 @@ class Readiness(Protocol):
     def note_drained(self) -> None:
         """Note that a read has got less than it asked for."""
 
-    async def wait_readable(self) -> None:
-        """Wait until there is something to read, the end of the stream included."""
+    def wait_readable(self) -> Awaitable[object]:
+        """Wait until there is something to read, the end of the stream included.
+
+        The call begins the wait, so that Ctrl-C may not strike before the result is
+        awaited. No coroutine: each one that an idle connection waits in costs.
+        """
+        ...
 
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""

@@ -15,7 +15,8 @@ import trio.testing
 
 from kit.serving import STUCK, eventually, reset_on_close
 from trioserver import Connection, ConnectionLostError
-from trioserver._streams.edge_poller import EdgePoller, EdgeReadiness
+from trioserver._streams.edge_poller import EdgePoller
+from trioserver._streams.edge_readiness import EdgeReadiness
 from unit.streams.edges import linked, polling, receiving, register, waiting
 from unit.streams.pairs import fill, socket_pair, tcp_pair
 
@@ -214,28 +215,6 @@ async def test_a_descriptor_that_a_child_keeps_open_is_forgotten() -> None:
                 data = kept.recv(100)
 
     assert data == b"for the child"
-
-
-async def test_many_connections_end_at_once() -> None:
-    async with polling() as poller:
-        pairs = [tcp_pair() for _ in range(300)]
-        connections = [
-            Connection(ours, readiness=EdgeReadiness(ours, poller)) for ours, _ in pairs
-        ]
-        ends: list[bytes] = []
-
-        async def receive(connection: Connection) -> None:
-            ends.append(await connection.receive(100))
-            connection.close()
-
-        async with trio.open_nursery() as nursery:
-            for connection in connections:
-                nursery.start_soon(receive, connection)
-            await trio.testing.wait_all_tasks_blocked()
-            for _, peer in pairs:
-                peer.close()
-
-    assert ends == [b""] * 300
 
 
 async def test_who_still_waits_when_the_poller_ends_waits_on() -> None:
