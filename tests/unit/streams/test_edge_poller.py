@@ -18,7 +18,7 @@ from trioserver import Connection, ConnectionLostError
 from trioserver._streams.edge_poller import EdgePoller
 from trioserver._streams.edge_readiness import EdgeReadiness
 from unit.streams.edges import linked, polling, receiving, register, waiting
-from unit.streams.pairs import fill, socket_pair, tcp_pair
+from unit.streams.pairs import fill, socket_pair
 
 
 async def test_receives_what_comes_while_it_waits_and_while_it_does_not() -> None:
