@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import trio
+import trio.testing
 
 import trioserver
+import trioserver.testing
 
 
 class Store(trioserver.TCPServer):
@@ -234,3 +236,45 @@ def make_unix_servers(path: Path) -> list[trioserver.TCPServer]:
         Admin("\0name", StoreHandler),
         trioserver.UnixDatagramServer(b"path", trioserver.DatagramRequestHandler),
     ]
+
+
+class NoNetwork:
+    """A network that moves servers nowhere."""
+
+    def adopt(self, server: trioserver.BaseServer) -> None:
+        """Do nothing."""
+
+
+async def scenario(trial: trioserver.testing.Trial) -> None:
+    """Be two clients of a server, and one of something else."""
+    async with trial.serving(Store(("::1", 0)), NoNetwork()) as server:
+        values: dict[bytes, bytes] = server.values
+        stream: trio.SocketStream = await trio.open_tcp_stream("::1", len(values))
+        trial.add_client(stream)
+        trial.add_limiter(trio.CapacityLimiter(1))
+        await trial.visit(stream.send_all, b"data")
+    async with trial.watching(server.serve):
+        await trial.visit(trio.sleep, 1)
+
+
+def testing(store: Store) -> None:
+    """Find what is left behind, and end a server at every moment."""
+    mine = trioserver.testing.Injection("mine", lambda trial: trial.cancel())
+    report = trioserver.testing.cancel_everywhere(
+        scenario,
+        by=["cancel", mine],
+        sample=10,
+        paths=[Path(), "/run"],
+        clock=trio.testing.MockClock,
+    )
+    failures: list[trioserver.testing.Failure] = report.failures
+    problems: list[str] = report.problems
+    report.check()
+    with trioserver.testing.find_leaks(paths=["/run"], patience=1):
+        store.values[b"failures"] = b"%d, %d" % (len(failures), len(problems))
+
+
+async def run_for_a_block(store: Store) -> None:
+    """Keep the type of the server."""
+    async with trioserver.testing.running(store, patience=1) as running:
+        running.values.clear()
