@@ -156,13 +156,18 @@ class UDPSessionServer(UDPServer):
     async def _receive_for_known_peers(self, has_begun: trio.Event) -> None:
         """Receive what comes while the session of `handle_request` runs."""
         await has_begun.wait()
-        while not self._serving.is_closed:
+        while True:
             try:
                 datagram, replies = await self._receive()
-            except (OSError, trio.ClosedResourceError):
-                if not self._serving.is_closed:
-                    raise
+            except trio.ClosedResourceError:
+                return
+            except OSError as error:
+                if self._serving.is_closed:
+                    return
+                # As in the accept loop: the next datagram comes all the same.
+                await trio.sleep(self._failures.pause_after(error))
                 continue
+            self._failures.note_success()
             self._sessions.deliver_if_known(datagram, DatagramSocket(datagram, replies))
             await self._routing.spend()
 
