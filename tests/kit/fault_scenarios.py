@@ -42,7 +42,7 @@ LONG_REPLY = b"x" * 400_000
 
 
 # Lines whose replies are kept for a moment, and then find no room.
-MUCH = (b"x" * 99 + b"\n") * 3000
+MUCH = (b"x" * 99 + b"\n") * 2000
 
 
 class SmallBufferServer(TCPServer):
