@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import pickle
 import socketserver
+from types import ModuleType
 
 import pytest
 
 import trioserver
+import trioserver.testing
+
+NAMES = [
+    (module, name)
+    for module in (trioserver, trioserver.testing)
+    for name in module.__all__
+    if name != "Kind"  # no class, but a type
+]
 
 
-@pytest.mark.parametrize("name", trioserver.__all__)
-def test_every_public_class_says_where_it_lives(name: str) -> None:
-    public = getattr(trioserver, name)
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_every_public_class_says_where_it_lives(module: ModuleType, name: str) -> None:
+    public = getattr(module, name)
 
-    assert public.__module__ == "trioserver"
+    assert public.__module__ == module.__name__
     assert public.__qualname__ == name
 
 
-@pytest.mark.parametrize("name", trioserver.__all__)
-def test_every_public_class_is_documented(name: str) -> None:
-    assert getattr(trioserver, name).__doc__
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_every_public_class_is_documented(module: ModuleType, name: str) -> None:
+    assert getattr(module, name).__doc__
 
 
 def test_nothing_else_is_public() -> None:
@@ -29,6 +38,12 @@ def test_nothing_else_is_public() -> None:
     # "from __future__ import annotations" leaves its name behind, and so does the test
     # kit, a package of its own, once it was imported.
     assert public - {"annotations", "testing"} == set(trioserver.__all__)
+
+
+def test_nothing_else_of_the_test_kit_is_public() -> None:
+    public = {name for name in vars(trioserver.testing) if not name.startswith("_")}
+
+    assert public - {"annotations"} == set(trioserver.testing.__all__)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 import trio
 
@@ -12,6 +14,8 @@ from trioserver import (
     DatagramSessionHandler,
     ServerClosedError,
 )
+from trioserver._datagrams.receiver import Datagram
+from trioserver._datagrams.replies import Replies
 
 # With the server
 
@@ -141,6 +145,20 @@ async def test_handle_request_raises_what_escapes_as_itself() -> None:
     with trio.fail_after(STUCK), server, open_client(server) as client:
         await client.send(b"data")
         with pytest.raises(SystemExit):
+            await server.handle_request()
+
+
+async def test_handle_request_raises_what_the_network_says() -> None:
+    class Unreachable(CountingServer):
+        async def _receive(self) -> tuple[Datagram, Replies]:
+            if self.requests_in_flight:
+                raise OSError(errno.ENETDOWN, "the network is down")
+            return await super()._receive()
+
+    server = Unreachable()
+    with trio.fail_after(STUCK), server, open_client(server) as client:
+        await client.send(b"data")
+        with pytest.raises(OSError, match="the network is down"):
             await server.handle_request()
 
 

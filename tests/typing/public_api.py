@@ -238,10 +238,46 @@ def make_unix_servers(path: Path) -> list[trioserver.TCPServer]:
     ]
 
 
-async def serve_under_trouble(trial: trioserver.testing.Trial) -> None:
-    """A scenario, for whatever makes the trouble."""
-    async with trial.serving(Store(("::1", 0))) as store:
-        await trial.visit(look_at, store)
+class NoNetwork:
+    """A network that moves servers nowhere."""
+
+    def adopt(self, server: trioserver.BaseServer) -> None:
+        """Do nothing."""
+
+
+async def scenario(trial: trioserver.testing.Trial) -> None:
+    """Be two clients of a server, and one of something else."""
+    async with trial.serving(Store(("::1", 0)), NoNetwork()) as server:
+        values: dict[bytes, bytes] = server.values
+        stream: trio.SocketStream = await trio.open_tcp_stream("::1", len(values))
+        trial.add_client(stream)
+        trial.add_limiter(trio.CapacityLimiter(1))
+        await trial.visit(stream.send_all, b"data")
+    async with trial.watching(server.serve):
+        await trial.visit(trio.sleep, 1)
+
+
+def testing(store: Store) -> None:
+    """Find what is left behind, and end a server at every moment."""
+    mine = trioserver.testing.Injection("mine", lambda trial: trial.cancel())
+    report = trioserver.testing.cancel_everywhere(
+        scenario,
+        by=["cancel", mine],
+        sample=10,
+        paths=[Path(), "/run"],
+        clock=trio.testing.MockClock,
+    )
+    failures: list[trioserver.testing.Failure] = report.failures
+    problems: list[str] = report.problems
+    report.check()
+    with trioserver.testing.find_leaks(paths=["/run"], patience=1):
+        store.values[b"failures"] = b"%d, %d" % (len(failures), len(problems))
+
+
+async def run_for_a_block(store: Store) -> None:
+    """Keep the type of the server."""
+    async with trioserver.testing.running(store, patience=1) as running:
+        running.values.clear()
 
 
 async def look_at(server: trioserver.BaseServer) -> None:
@@ -252,7 +288,7 @@ async def look_at(server: trioserver.BaseServer) -> None:
 def prove_that_failures_do_no_harm() -> trioserver.testing.Report:
     """With all the options."""
     return trioserver.testing.fail_everywhere(
-        serve_under_trouble,
+        scenario,
         probe=look_at,
         operations=["accept", "epoll_ctl_add"],
         seed=1,

@@ -12,6 +12,8 @@ from typing import Final, Protocol, final
 import attrs
 import trio
 
+from trioserver._exception_groups import un_nested
+
 # The name of a task that only waits for what it has lent.
 LENDER: Final = "<lender>"
 
@@ -77,12 +79,13 @@ class MainTask:
 
     async def run_beside(self, scenario: Callable[[], Awaitable[object]]) -> None:
         """Run *scenario* in a task of its own, and here what it lends."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._play, scenario, name="the scenario")
-            async for loan in self._take:
-                await loan.run()
-                self._is_busy = False
-                del loan  # it may hold an error
+        with un_nested():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._play, scenario, name="the scenario")
+                async for loan in self._take:
+                    await loan.run()
+                    self._is_busy = False
+                    del loan  # it may hold an error
 
     async def run_here(self, job: Job, *, task_status: trio.TaskStatus[object]) -> None:
         """Run *job* in the main task, or in the caller's if that has another one."""

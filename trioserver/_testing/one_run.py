@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import attrs
 import trio
 
+from trioserver._exception_groups import leaves
 from trioserver._testing.leaks import Snapshot, leaks_since
 from trioserver._testing.noise import recorded_noise
 from trioserver._testing.overseer import Overseer, WallClock
@@ -87,11 +88,15 @@ def _run(
     except trio.TrioInternalError as error:
         if not overseer.has_given_up:
             trial.report_error("Trio", error)
-    except KeyboardInterrupt:
-        if not trial.expects(KeyboardInterrupt):
-            raise  # somebody has pressed Ctrl-C
     except BaseException as error:  # whatever it is, it is a finding
+        if _is_from_keyboard(error) and not trial.expects(KeyboardInterrupt):
+            raise
         trial.judge(error)
+
+
+def _is_from_keyboard(error: BaseException) -> bool:
+    """Whether somebody has pressed Ctrl-C."""
+    return any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(error))
 
 
 async def _main(main: Callable[[], Awaitable[object]], overseer: Overseer) -> None:

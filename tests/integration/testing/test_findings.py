@@ -1,0 +1,127 @@
+"""What is wrong without any trouble is found, and what nobody would see."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+import pytest
+import trio
+
+from kit.serving import LOOPBACK, UpperHandler, ask, connect
+from trioserver import TCPServer
+from trioserver.testing import Trial, cancel_everywhere
+
+
+async def echo(server: TCPServer) -> None:
+    async with await connect(server) as client:
+        assert await ask(client, b"hello\n") == b"HELLO\n"
+
+
+# What is found without any trouble
+
+
+def test_a_scenario_that_fails_by_itself_is_not_tried() -> None:
+    async def fail(trial: Trial) -> None:
+        await trio.lowlevel.checkpoint()
+        raise LookupError
+
+    report = cancel_everywhere(fail)
+
+    assert report.runs == 1
+    assert report.tried == {}
+    assert "without any trouble:\n  - the scenario raised LookupError" in str(report)
+    with pytest.raises(AssertionError, match="no trouble was made"):
+        report.check()
+
+
+def test_a_server_that_fails_by_itself_is_found() -> None:
+    class FailingServer(TCPServer):
+        async def get_request(self) -> tuple[object, object]:
+            await super().get_request()
+            raise LookupError
+
+    async def play(trial: Trial) -> None:
+        async with trial.serving(FailingServer(LOOPBACK, UpperHandler)) as server:
+            await echo(server)
+
+    report = cancel_everywhere(play)
+
+    assert "the server raised LookupError" in report.problems[0]
+
+
+def test_a_run_that_hangs_by_itself_is_found() -> None:
+    async def hang(trial: Trial) -> None:
+        await trio.sleep_forever()
+
+    report = cancel_everywhere(hang, hang_seconds=0.05)
+
+    assert "hangs: not ended 0.05 s after the start\n" in str(report)
+    assert "    the scenario at hang (test_findings.py:" in str(report)
+
+
+def test_a_server_that_ends_before_it_starts_is_an_error_of_the_scenario() -> None:
+    async def end(*, task_status: trio.TaskStatus[object]) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def play(trial: Trial) -> None:
+        async with trial.watching(end):
+            raise NotImplementedError
+
+    report = cancel_everywhere(play)
+
+    assert "exited without calling task_status.started()" in str(report)
+
+
+def test_an_error_inside_of_trio_is_found() -> None:
+    async def fail() -> None:
+        raise LookupError
+
+    async def play(trial: Trial) -> None:
+        trio.lowlevel.spawn_system_task(fail)
+        await trio.sleep_forever()
+
+    report = cancel_everywhere(play)
+
+    assert "Trio raised TrioInternalError" in str(report)
+
+
+# What nobody would see
+
+
+def test_what_is_never_awaited_is_a_finding_and_other_warnings_are_not() -> None:
+    async def play(trial: Trial) -> None:
+        warnings.warn("hello", UserWarning, stacklevel=1)
+        trio.lowlevel.checkpoint()  # type: ignore[unused-coroutine]  # noqa: ASYNC105  # the bug
+        await trio.lowlevel.checkpoint()
+
+    with pytest.warns(UserWarning, match="hello"):
+        report = cancel_everywhere(play)
+
+    assert "was never awaited" in report.problems[0]
+
+
+def test_an_error_that_only_the_interpreter_sees_is_a_finding() -> None:
+    class Bad:
+        def __del__(self) -> None:
+            raise LookupError
+
+    async def play(trial: Trial) -> None:
+        Bad()
+        await trio.lowlevel.checkpoint()
+
+    report = cancel_everywhere(play)
+
+    assert "LookupError()" in report.problems[0]
+
+
+def test_an_error_in_a_thread_is_a_finding() -> None:
+    async def play(trial: Trial) -> None:
+        thread = threading.Thread(target={}.__getitem__, args=("x",), name="a thread")
+        thread.start()
+        thread.join()
+        await trio.lowlevel.checkpoint()
+
+    report = cancel_everywhere(play)
+
+    assert "thread a thread has died of KeyError('x')" in report.problems
