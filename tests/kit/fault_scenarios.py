@@ -254,7 +254,7 @@ class SingleCase(Case):
     clients: tuple[Client, ...] = (keep_alive,)
 
     async def play(self, trial: Trial) -> None:
-        """Be visited by one client, while `handle_request` is called again and again."""
+        """Be visited by one client, while `handle_request` is called over and over."""
         server = self.make_server()
         server.timeout = 0.01
         if isinstance(server, UDPSessionServer):
