@@ -165,6 +165,7 @@ class UDPSessionServer(UDPServer):
             except OSError as error:
                 await self._pause_after(error)
             else:
+                self._failures.note_success()
                 sock = DatagramSocket(datagram, replies)
                 self._sessions.deliver_if_known(datagram, sock)
                 await self._routing.spend()
