@@ -60,6 +60,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"ClientAddress|DropPolicy|HandlerFactory|Request|Server|SessionEnd"),
     # The type of an object, which comes back as it went in.
     (r"py:class", r"trioserver\._bridge\.serve_socketserver\.ServerT"),
+    (r"py:class", r"trioserver\._testing\.(\w+)\.(ServerT|ClientT|Job)"),
+    (r"py:class", r"PosArgsT|trioserver\.testing\.Literal"),
     # Arguments that are for the library itself.
     (r"py:class", r"trioserver\._(streams|datagrams)\..*"),
 ]

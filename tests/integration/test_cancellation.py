@@ -11,18 +11,14 @@ import attrs
 import pytest
 import trio
 
-from kit.cancel_everywhere import (
-    ACTIONS,
-    Findings,
-    Injector,
-    end_everywhere,
-    serve_watched,
-)
+from kit.moments import SAMPLE
 from kit.serving import LOOPBACK, STUCK, UpperHandler, connect, reset_on_close
 from trioserver import BaseServer, StreamRequestHandler, TCPServer, UnixStreamServer
+from trioserver.testing import Kind, Trial, cancel_everywhere
 
 Client = Callable[[TCPServer], Awaitable[None]]
-Serve = Callable[[TCPServer, trio.TaskStatus[BaseServer]], Awaitable[None]]
+Status = trio.TaskStatus[BaseServer]
+Serve = Callable[[TCPServer, Status], Awaitable[None]]
 
 
 class FailingHandler(StreamRequestHandler):
@@ -169,83 +165,35 @@ async def visit(server: TCPServer, client: Client) -> None:
         await client(server)
 
 
-async def play(case: Case, injector: Injector) -> None:
-    """Serve, be visited, shut down; whatever the injector does meanwhile."""
+async def play(case: Case, trial: Trial) -> None:
+    """Serve, be visited, shut down; whatever happens meanwhile."""
+
+    async def serve(*, task_status: Status) -> None:
+        await case.serve(server, task_status)
+
     with case.make_server() as server:
-        injector.server = server
-        async with trio.open_nursery() as clients, trio.open_nursery() as nursery:
-            serving = partial(serve_watched, injector, partial(case.serve, server))
-            with contextlib.suppress(RuntimeError):  # it ended before it had started
-                await nursery.start(serving)
-                for client in case.clients:
-                    await trio.lowlevel.checkpoint()
-                    clients.start_soon(visit, server, client)
-                if echo in case.clients:
-                    clients.start_soon(_shut_down_later, server)
-                else:
-                    await trio.sleep(0.005)
-                    await server.shutdown()
-
-
-async def _shut_down_later(server: TCPServer) -> None:
-    await visit(server, echo)
-    await server.shutdown()
+        async with trial.serving(server, serve=serve), trio.open_nursery() as clients:
+            for client in case.clients:
+                await trio.lowlevel.checkpoint()
+                clients.start_soon(visit, server, client)
+            if echo in case.clients:
+                await visit(server, echo)
+            else:
+                await trio.sleep(0.005)
+            await server.shutdown()
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
+@pytest.mark.parametrize("by", ["cancel", "shutdown", "close", "interrupt"])
 @pytest.mark.parametrize("name", CASES)
 def test_leaves_nothing_behind(
-    name: str,
-    act: Callable[[Injector], None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, by: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    found = end_everywhere(
-        partial(play, CASES[name]),
-        act,
-        left_over=lambda: [f"{path} was left" for path in Path().iterdir()],
+    found = cancel_everywhere(
+        partial(play, CASES[name]), by=by, sample=SAMPLE, paths=[tmp_path]
     )
 
-    assert found.problems == []
-    assert found.events > 5
-
-
-def find_planted(case: Case) -> Findings:
-    """Find the bug in *case*, at whatever event it shows."""
-    return end_everywhere(partial(play, case), ACTIONS[0], every=True, hang=1)
-
-
-class LosingServer(QuietServer):
-    """Has the bug that these tests look for."""
-
-    async def get_request(self) -> tuple[object, object]:
-        request = await super().get_request()
-        await trio.lowlevel.checkpoint()  # cancelled here, nobody owns the request
-        return request
-
-
-class FailingServer(QuietServer):
-    """Fails by itself."""
-
-    async def get_request(self) -> tuple[object, object]:
-        await super().get_request()
-        raise LookupError
-
-
-def test_finds_a_server_that_fails() -> None:
-    planted = Case(server=FailingServer, clients=(half_close, half_close))
-
-    found = find_planted(planted)
-
-    assert any("raised ExceptionGroup" in problem for problem in found.problems)
-
-
-def test_finds_a_request_that_is_lost_between_accept_and_its_task() -> None:
-    planted = Case(server=LosingServer, clients=(half_close, half_close))
-
-    found = find_planted(planted)
-
-    assert any("unclosed" in problem for problem in found.problems)
+    found.check()
+    assert found.moments[by] > 5

@@ -10,8 +10,8 @@ import attrs
 import pytest
 import trio
 
-from kit.cancel_everywhere import ACTIONS, Injector, end_everywhere, serve_watched
 from kit.datagrams import UpperDatagramHandler, open_client
+from kit.moments import SAMPLE
 from kit.serving import LOOPBACK
 from trioserver import (
     BaseRequestHandler,
@@ -21,8 +21,10 @@ from trioserver import (
     UDPServer,
     UDPSessionServer,
 )
+from trioserver.testing import Kind, Trial, cancel_everywhere
 
-Serve = Callable[[UDPServer, trio.TaskStatus[BaseServer]], Awaitable[None]]
+Status = trio.TaskStatus[BaseServer]
+Serve = Callable[[UDPServer, Status], Awaitable[None]]
 
 
 class FailingHandler(DatagramRequestHandler):
@@ -119,16 +121,15 @@ CASES = {
 }
 
 
-async def play(case: Case, injector: Injector) -> None:
+async def play(case: Case, trial: Trial) -> None:
     """Serve, be visited by three clients, shut down; whatever happens meanwhile."""
+
+    async def serve(*, task_status: Status) -> None:
+        await case.serve(server, task_status)
+
     with case.make_server() as server:
-        injector.server = server
-        async with trio.open_nursery() as nursery:
-            serving = partial(serve_watched, injector, partial(case.serve, server))
-            with contextlib.suppress(RuntimeError):  # it ended before it had started
-                await nursery.start(serving)
-                await visit(server)
-                await server.shutdown()
+        async with trial.serving(server, serve=serve):
+            await visit(server)
 
 
 async def visit(server: UDPServer) -> None:
@@ -142,10 +143,10 @@ async def visit(server: UDPServer) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
+@pytest.mark.parametrize("by", ["cancel", "shutdown", "close", "interrupt"])
 @pytest.mark.parametrize("name", CASES)
-def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> None:
-    found = end_everywhere(partial(play, CASES[name]), act)
+def test_leaves_nothing_behind(name: str, by: Kind) -> None:
+    found = cancel_everywhere(partial(play, CASES[name]), by=by, sample=SAMPLE)
 
-    assert found.problems == []
-    assert found.events >= 5
+    found.check()
+    assert found.moments[by] >= 4

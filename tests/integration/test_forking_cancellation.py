@@ -5,24 +5,17 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from collections.abc import Callable
 from functools import partial
 
 import attrs
 import pytest
 import trio
 
-from kit.cancel_everywhere import (
-    Injector,
-    cancel,
-    end_everywhere,
-    interrupt,
-    serve_watched,
-    stop,
-)
 from kit.forks import Handler
+from kit.moments import SAMPLE
 from kit.serving import LOOPBACK, connect
 from trioserver import BaseServer, Connection, ForkingTCPServer
+from trioserver.testing import Kind, Trial, cancel_everywhere
 
 
 def echo(request: socket.socket, *_: object) -> None:
@@ -77,7 +70,7 @@ CASES = {
 
 
 async def serve(
-    server: ForkingTCPServer, singly: bool, task_status: trio.TaskStatus[BaseServer]
+    server: ForkingTCPServer, singly: bool, *, task_status: trio.TaskStatus[BaseServer]
 ) -> None:
     if not singly:
         await server.serve(task_status=task_status)
@@ -95,39 +88,33 @@ async def visit(server: ForkingTCPServer) -> None:
             await client.receive_some()
 
 
-async def play(case: Case, injector: Injector) -> None:
-    """Serve, be visited, shut down; whatever the injector does meanwhile."""
+async def play(case: Case, trial: Trial) -> None:
+    """Serve, be visited, shut down; whatever happens meanwhile."""
     with case.make_server() as server:
-        injector.server = server
-        async with trio.open_nursery() as nursery:
-            serving = partial(
-                serve_watched, injector, partial(serve, server, case.singly)
-            )
-            with contextlib.suppress(RuntimeError):  # it ended before it had started
-                await nursery.start(serving)
-                await visit(server)
-                await server.shutdown()
+        serving = partial(serve, server, case.singly)
+        async with trial.serving(server, serve=serving):
+            await visit(server)
 
 
 # Not all with each: a child costs a tenth of a second while it is measured.
-PLAYS = [
-    ("synchronous", cancel),
-    ("synchronous", stop),
-    ("synchronous", interrupt),
-    ("asynchronous", cancel),
-    ("asynchronous", interrupt),
-    ("a child that stays", cancel),
-    ("a child that is not waited for", stop),
-    ("a child that fails", interrupt),
-    ("handle_request", cancel),
-    ("handle_request", interrupt),
+PLAYS: list[tuple[str, Kind]] = [
+    ("synchronous", "cancel"),
+    ("synchronous", "shutdown"),
+    ("synchronous", "interrupt"),
+    ("asynchronous", "cancel"),
+    ("asynchronous", "interrupt"),
+    ("a child that stays", "cancel"),
+    ("a child that is not waited for", "shutdown"),
+    ("a child that fails", "interrupt"),
+    ("handle_request", "cancel"),
+    ("handle_request", "interrupt"),
 ]
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize(("name", "act"), PLAYS)
-def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> None:
-    found = end_everywhere(partial(play, CASES[name]), act)
+@pytest.mark.parametrize(("name", "by"), PLAYS)
+def test_leaves_nothing_behind(name: str, by: Kind) -> None:
+    found = cancel_everywhere(partial(play, CASES[name]), by=by, sample=SAMPLE)
 
     assert [problem for problem in found.problems if WATCHDOG not in problem] == []
-    assert found.events >= 5
+    assert found.moments[by] >= 4

@@ -186,3 +186,13 @@ async def test_base_server_has_hooks_that_do_nothing() -> None:
 
     assert await server.verify_request("request", "client")
     assert repr(server) == "<BaseServer 'nowhere', new, requests in flight: 0>"
+
+
+async def test_says_that_it_was_closed_when_a_request_comes_at_that_moment() -> None:
+    class ClosingServer(TCPServer):
+        async def get_request(self) -> tuple[object, object]:
+            await self.server_close()
+            raise OSError(errno.EBADF, "a closed socket")
+
+    with pytest.raises(ServerClosedError):
+        await ClosingServer(LOOPBACK, UpperHandler).handle_request()

@@ -18,7 +18,7 @@ import trio
 import trioserver
 from kit.datagrams import UpperDatagramHandler, open_client
 from kit.datagrams import ask as ask_by_datagram
-from kit.moments import moments
+from kit.moments import SAMPLE
 from kit.serving import LOOPBACK, STUCK, UpperHandler, ask, connect
 from trioserver import (
     DatagramSessionHandler,
@@ -26,6 +26,7 @@ from trioserver import (
     UDPServer,
     UDPSessionServer,
 )
+from trioserver._testing.moments import moments
 from trioserver.testing import Snapshot
 
 PACKAGE = str(Path(trioserver.__file__).parent)
@@ -144,7 +145,7 @@ def test_an_interrupt_at_any_line_ends_the_server_and_leaks_nothing(
     assert problems == [": no interrupt"]
     problems.clear()
 
-    for at_line in moments(quiet.lines):
+    for at_line in moments(quiet.lines, SAMPLE, None):
         interrupter, found = interrupt_at(serving, SERVERS[kind], at_line)
         if not interrupter.where:
             break

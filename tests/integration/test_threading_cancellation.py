@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import socketserver
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import ClassVar
 
 import attrs
 import pytest
 import trio
 
-from kit.cancel_everywhere import (
-    ACTIONS,
-    Findings,
-    Injector,
-    end_everywhere,
-    serve_watched,
-)
+from kit.moments import SAMPLE
 from kit.serving import LOOPBACK, connect, reset_on_close
 from kit.threads import (
     AnyHandler,
     UpperThreadHandler,
     fill_send_buffer,
     handling,
-    wait_for_threads,
 )
 from trioserver import BaseServer, ThreadingTCPServer
+from trioserver.testing import Kind, Trial, cancel_everywhere
 
 Client = Callable[[ThreadingTCPServer], Awaitable[None]]
 
@@ -153,51 +144,22 @@ async def visit_all(case: Case, server: ThreadingTCPServer) -> None:
     await server.shutdown()
 
 
-async def play(case: Case, injector: Injector) -> None:
-    """Serve, be visited, shut down; whatever the injector does meanwhile."""
+async def play(case: Case, trial: Trial) -> None:
+    """Serve, be visited, shut down; whatever happens meanwhile."""
+
+    async def serve(*, task_status: trio.TaskStatus[BaseServer]) -> None:
+        await case.serve(server, task_status)
+
     with case.make_server() as server:
-        injector.server = server
-        injector.settle = wait_for_threads
-        async with trio.open_nursery() as nursery:
-            serving = partial(serve_watched, injector, partial(case.serve, server))
-            with contextlib.suppress(RuntimeError):  # it ended before it had started
-                await nursery.start(serving)
-                nursery.start_soon(visit_all, case, server)
-        assert not server.requests_in_flight
+        async with trial.serving(server, serve=serve):
+            await visit_all(case, server)
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
+@pytest.mark.parametrize("by", ["cancel", "shutdown", "close", "interrupt"])
 @pytest.mark.parametrize("name", CASES)
-def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> None:
-    found = end_everywhere(partial(play, CASES[name]), act)
+def test_leaves_nothing_behind(name: str, by: Kind) -> None:
+    found = cancel_everywhere(partial(play, CASES[name]), by=by, sample=SAMPLE)
 
-    assert found.problems == []
-    assert found.events > 10
-
-
-def find_planted(case: Case) -> Findings:
-    """Find the bug in *case*, at whatever event it shows."""
-    return end_everywhere(partial(play, case), ACTIONS[0], every=True, hang=1)
-
-
-class LosingServer(QuietServer):
-    """Has a bug that these tests look for."""
-
-    lost: ClassVar[list[int]] = []
-
-    def process_request_thread(
-        self, request: socket.socket, client_address: object
-    ) -> None:
-        self.lost.append(os.dup(request.fileno()))
-        super().process_request_thread(request, client_address)
-
-
-def test_finds_a_descriptor_that_a_thread_loses() -> None:
-    planted = Case(server=LosingServer, clients=(echo,))
-
-    found = find_planted(planted)
-    for descriptor in LosingServer.lost:
-        os.close(descriptor)
-
-    assert any("descriptor" in problem for problem in found.problems)
+    found.check()
+    assert found.moments[by] > 10

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import socketserver
-from collections.abc import Awaitable, Callable
+import stat
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import attrs
 import trio
@@ -23,6 +28,7 @@ from trioserver import (
     UnixStreamServer,
 )
 from trioserver._servers.base import HandlerFactory
+from trioserver._testing.one_run import Scenario
 from trioserver._testing.trial import Trial
 
 # Seconds after which a client gives up. Capacity errors make them wait for 0.1 s.
@@ -160,12 +166,25 @@ async def ask_by_datagram(server: TCPServer) -> None:
             sock.bind(f"\0client-{id(sock)}")
         sock.connect(server.server_address)
         with trio.fail_after(PATIENCE), trio.socket.from_stdlib_socket(sock) as client:
-            received = b""
-            while not received:
-                with trio.move_on_after(LOST):
-                    await client.send(b"hello")
-                    received = await client.recv(1000)
-            assert received == b"HELLO"
+            await _ask_until_answered(client)
+
+
+async def ask_twice_by_datagram(server: TCPServer) -> None:
+    """Ask again in the same session."""
+    with socket.socket(server.address_family, socket.SOCK_DGRAM) as sock:
+        sock.connect(server.server_address)
+        with trio.fail_after(PATIENCE), trio.socket.from_stdlib_socket(sock) as client:
+            for _ in range(2):
+                await _ask_until_answered(client)
+
+
+async def _ask_until_answered(client: trio.socket.SocketType) -> None:
+    received = b""
+    while not received:
+        with trio.move_on_after(LOST):
+            await client.send(b"hello")
+            received = await client.recv(1000)
+    assert received == b"HELLO"
 
 
 Client = Callable[[TCPServer], Awaitable[None]]
@@ -228,6 +247,29 @@ class StoppingCase(Case):
         server.gate.set()
 
 
+@attrs.frozen
+class SingleCase(Case):
+    """Handles one request after the other."""
+
+    clients: tuple[Client, ...] = (keep_alive,)
+
+    async def play(self, trial: Trial) -> None:
+        """Be visited by one client, while `handle_request` is called again and again."""
+        server = self.make_server()
+        server.timeout = 0.01
+        if isinstance(server, UDPSessionServer):
+            server.session_timeout = 0.02
+
+        async def serve(*, task_status: trio.TaskStatus[object]) -> None:
+            with server:
+                task_status.started(server)
+                while not trial.harm.is_stopping:
+                    await server.handle_request()
+
+        async with trial.serving(server, serve=serve):
+            await trial.visit(self.clients[0], server)
+
+
 _DATAGRAMS: tuple[Client, ...] = (ask_by_datagram, ask_by_datagram)
 
 CASES = {
@@ -262,6 +304,13 @@ CASES = {
         _DATAGRAMS,
     ),
     "UDP sessions": Case(UDPSessionServer, UpperSessionHandler, clients=_DATAGRAMS),
+    "handle_request": SingleCase(),
+    "handle_request, UDP": SingleCase(
+        UDPServer, UpperDatagramHandler, clients=_DATAGRAMS
+    ),
+    "handle_request, UDP sessions": SingleCase(
+        UDPSessionServer, UpperSessionHandler, clients=(ask_twice_by_datagram,)
+    ),
     "Unix datagrams": Case(
         UnixDatagramServer, UpperDatagramHandler, "x.sock", _DATAGRAMS
     ),
@@ -282,7 +331,26 @@ async def start_up(case: Case, _trial: Trial) -> None:
         pass
 
 
-START_UPS = {
-    name: CASES[name]
+@contextmanager
+def left_behind(path: Path) -> Iterator[None]:
+    """Let the file of a socket be there that nobody uses; clean up afterwards."""
+    os.mknod(path, stat.S_IFSOCK)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+async def start_up_again(case: Case, _trial: Trial) -> None:
+    """Make a server where one that has died has left its socket's file."""
+    with left_behind(Path(str(case.address))), case.make_server():
+        pass
+
+
+START_UPS: Mapping[str, Scenario] = {
+    name: partial(start_up, CASES[name])
     for name in ("keep alive", "a Unix socket", "UDP", "Unix datagrams")
+} | {
+    f"{name}, again": partial(start_up_again, CASES[name])
+    for name in ("a Unix socket", "Unix datagrams")
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -11,7 +12,7 @@ from trioserver._engine.accept_failures import AcceptFailures
 from trioserver._engine.accept_loop import GetRequest, accept_one
 from trioserver._engine.admission import Slot
 from trioserver._engine.hooks import ClientAddress, Request
-from trioserver._exceptions import ServerClosedError
+from trioserver._exceptions import ListenerBrokenError, ServerClosedError
 
 
 @attrs.frozen
@@ -35,6 +36,7 @@ async def accept_single(
     failures: AcceptFailures,
     *,
     max_wait: float | None,
+    is_closed: Callable[[], bool],
 ) -> Accepted:
     """Take *slot* and accept one request.
 
@@ -44,6 +46,7 @@ async def accept_single(
         failures: Decides what follows a failure.
         max_wait: Seconds to wait for both. None: for ever. With 0, a client who is
             there already is accepted, as in socketserver.
+        is_closed: Whether the server was closed, so that no listener is to blame.
 
     Raises:
         ListenerBrokenError: If the listener will never accept again.
@@ -66,7 +69,10 @@ async def accept_single(
         await slot.take()
         try:
             pause = await accept_one(get_request, start, slot, failures)
-        except trio.ClosedResourceError as error:
+        except (trio.ClosedResourceError, ListenerBrokenError) as error:
+            # Closed after a request has come, and before it was accepted, it is broken.
+            if isinstance(error, ListenerBrokenError) and not is_closed():
+                raise
             message = "the server was closed while it waited for a request"
             raise ServerClosedError(message) from error
     return Accepted(requests, pause, waiting.cancelled_caught)

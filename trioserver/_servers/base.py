@@ -250,6 +250,7 @@ class BaseServer:
                 self._admission.slot(),
                 self._failures,
                 max_wait=self.timeout,
+                is_closed=lambda: self._serving.is_closed,
             )
         finally:
             self._is_waiting = False

@@ -157,7 +157,17 @@ class UDPSessionServer(UDPServer):
         """Receive what comes while the session of `handle_request` runs."""
         await has_begun.wait()
         while True:
-            datagram, replies = await self._receive()
+            try:
+                datagram, replies = await self._receive()
+            except trio.ClosedResourceError:
+                return
+            except OSError as error:
+                if self._serving.is_closed:
+                    return
+                # As in the accept loop: the next datagram comes all the same.
+                await trio.sleep(self._failures.pause_after(error))
+                continue
+            self._failures.note_success()
             self._sessions.deliver_if_known(datagram, DatagramSocket(datagram, replies))
             await self._routing.spend()
 

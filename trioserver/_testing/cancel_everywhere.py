@@ -29,7 +29,51 @@ def cancel_everywhere(  # noqa: PLR0913  # all but one are options, and named
     clock: Callable[[], trio.abc.Clock] = WallClock,
     stop_after: int = 10,
 ) -> Report:
-    """TODO."""
+    """Run *scenario* again and again, and end it at another moment each time.
+
+    The outside can change the fate of a task only between two of its steps. So the
+    scenario runs once without any trouble, and these moments are counted; then it runs
+    once for each of them, and there the trouble is made. Each run takes some
+    milliseconds. It must not be called inside of a Trio run.
+
+    What is served with `Trial.serving` is what the trouble is made for, and runs in the
+    main task, where Ctrl-C strikes; all else in the scenario is the clients. A scenario
+    that serves nothing is ended as a whole.
+
+    - ``"cancel"``: the server is cancelled from outside;
+    - ``"interrupt"``: somebody presses Ctrl-C;
+    - ``"shutdown"``, ``"close"``: somebody calls ``shutdown()``, or ``server_close()``;
+    - ``"reset"``: the clients of `Trial.add_client` reset their connections.
+
+    In each run it is a finding
+
+    - if anything is left behind: a descriptor, a thread, a child, a file below *paths*,
+      a token of a limiter, a request in flight; or is closed by the garbage collector
+      only;
+    - if the run has not ended after *hang_seconds*, or if a task takes thousands of
+      steps, as one that swallows its cancellation;
+    - if the server raises anything that the trouble does not explain, or swallows a
+      Ctrl-C;
+    - if a client has an error that is not forgiven, as `Trial.forgives` says: after
+      ``"shutdown"`` and ``"close"``, each request that was accepted is promised its
+      reply.
+
+    Args:
+        scenario: An asynchronous function that takes a `Trial`. It has to do the same
+            in each run.
+        by: Which trouble to make. What does not apply is left out, as ``"reset"``
+            without clients.
+        seed: Decides the order in which tasks run that could run in any order.
+        sample: How many of the moments to try, evenly spread. None: all.
+        only: The numbers of the moments to try, as a report names them.
+        hang_seconds: Seconds after which a run hangs, by its own clock.
+        paths: Directories in which no file may be left.
+        clock: Makes the clock of each run, as ``trio.testing.MockClock``.
+        stop_after: How many failed runs are enough.
+
+    Returns:
+        What was found. A test calls `Report.check`.
+    """
     injections = named(by)
     conditions = Conditions(seed, hang_seconds, paths, clock)
     search = Search(scenario, conditions, stop_after)

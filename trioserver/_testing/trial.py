@@ -113,8 +113,9 @@ class Trial:
             except BaseException as error:
                 if not self.forgives(error):
                     raise
-            if error := await self.harm.look_at(server):
-                self.report_error("a fresh client", error)
+            finding = await self.harm.look_at(server)
+            if finding is not None:
+                self.report_error("a fresh client", finding)
 
     @asynccontextmanager
     async def watching(self, serve: Job) -> AsyncGenerator[None]:

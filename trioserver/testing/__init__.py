@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trioserver._testing.cancel_everywhere import cancel_everywhere
 from trioserver._testing.fail_everywhere import fail_everywhere
-from trioserver._testing.injections import Injection
+from trioserver._testing.injections import Injection, Kind
 from trioserver._testing.leaks import LeakError, Snapshot, find_leaks
 from trioserver._testing.network import Network
 from trioserver._testing.report import Failure, Report
@@ -23,6 +23,7 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     # make trouble
     "cancel_everywhere",
     "fail_everywhere",
+    "Kind",
     "Injection",
     "Trial",
     "Resettable",

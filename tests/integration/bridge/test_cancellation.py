@@ -15,16 +15,11 @@ import pytest
 import trio
 import trustme
 
-from kit.cancel_everywhere import (
-    Injector,
-    cancel,
-    end_everywhere,
-    interrupt,
-    serve_watched,
-)
+from kit.moments import SAMPLE
 from kit.serving import LOOPBACK, reset_on_close
-from kit.threads import UpperThreadHandler, wait_for_threads
+from kit.threads import UpperThreadHandler
 from trioserver import ServerClosedError, serve_socketserver
+from trioserver.testing import Injection, Kind, Trial, cancel_everywhere
 
 Client = Callable[[socketserver.TCPServer], Awaitable[None]]
 
@@ -96,17 +91,22 @@ def certificate() -> Iterator[trustme.CA]:
     del TLSQuietServer.context
 
 
-def shut_down(_injector: Injector) -> None:
+def shut_down(_trial: Trial) -> None:
     """Call the object's ``shutdown()`` where it cannot wait."""
     QuietServer.current.shutdown()
 
 
-def close(_injector: Injector) -> None:
+def close(_trial: Trial) -> None:
     """Call the object's ``server_close()`` where it cannot wait."""
     QuietServer.current.server_close()
 
 
-ACTIONS = (cancel, interrupt, shut_down, close)
+INJECTIONS: dict[str, Kind | Injection] = {
+    "cancel": "cancel",
+    "interrupt": "interrupt",
+    "shut_down": Injection("shut_down", shut_down),
+    "close": Injection("close", close, raises=(ServerClosedError,)),
+}
 
 
 async def connect(server: socketserver.TCPServer) -> trio.SocketStream:
@@ -162,6 +162,7 @@ CASES = {
 async def serve(
     case: Case,
     server: socketserver.TCPServer,
+    *,
     task_status: trio.TaskStatus[socketserver.TCPServer],
 ) -> None:
     try:
@@ -197,27 +198,24 @@ def state_of(server: socketserver.TCPServer) -> dict[str, object]:
     return {name: value for name, value in vars(server).items() if name != flag}
 
 
-async def play(case: Case, injector: Injector) -> None:
-    """Serve, be visited, shut down; whatever the injector does meanwhile."""
+async def play(case: Case, trial: Trial) -> None:
+    """Serve, be visited, shut down; whatever happens meanwhile."""
     with case.server(LOOPBACK, case.handler) as server:
         QuietServer.current = server
-        injector.settle = wait_for_threads
         before = state_of(server)
-        async with trio.open_nursery() as nursery:
-            serving = partial(serve_watched, injector, partial(serve, case, server))
-            # It ended, or was closed, before it had started.
-            with contextlib.suppress(RuntimeError, ServerClosedError):
-                await nursery.start(serving)
-                nursery.start_soon(visit_all, case, server)
+        async with trial.watching(partial(serve, case, server)):
+            await visit_all(case, server)
         assert state_of(server) == before
 
 
 @pytest.mark.proof
 @pytest.mark.slow
-@pytest.mark.parametrize("act", ACTIONS, ids=lambda act: act.__name__)
+@pytest.mark.parametrize("by", INJECTIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_leaves_nothing_behind(name: str, act: Callable[[Injector], None]) -> None:
-    found = end_everywhere(partial(play, CASES[name]), act)
+def test_leaves_nothing_behind(name: str, by: str) -> None:
+    found = cancel_everywhere(
+        partial(play, CASES[name]), by=INJECTIONS[by], sample=SAMPLE
+    )
 
-    assert found.problems == []
-    assert found.events > 10
+    found.check()
+    assert found.moments[by] > 10

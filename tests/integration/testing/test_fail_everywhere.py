@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from kit.fault_scenarios import CASES, START_UPS, start_up
-from kit.moments import FAULTS
+from kit.fault_scenarios import CASES, START_UPS
+from kit.moments import SAMPLE
 from trioserver.testing import fail_everywhere
 
 
@@ -21,7 +20,7 @@ def test_serves_on_whatever_fails(
     case = CASES[name]
 
     report = fail_everywhere(
-        case.play, probe=case.probe, sample=FAULTS, paths=[tmp_path]
+        case.play, probe=case.probe, sample=SAMPLE, paths=[tmp_path]
     )
 
     report.check()
@@ -35,9 +34,7 @@ def test_leaves_nothing_behind_when_it_cannot_be_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    report = fail_everywhere(
-        partial(start_up, START_UPS[name]), sample=FAULTS, paths=[tmp_path]
-    )
+    report = fail_everywhere(START_UPS[name], sample=SAMPLE, paths=[tmp_path])
 
     report.check()
     assert report.moments["fault"] > 15

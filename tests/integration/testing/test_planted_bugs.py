@@ -209,7 +209,7 @@ def test_finds_a_thread_that_is_left() -> None:
     for end in ends:
         end.set()
 
-    check_found(report, "thread a lost thread", "ThreadingHandler.handle")
+    check_found(report, "thread a lost thread", "RequestsInFlight._run")
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_finds_a_child_that_is_left(children: list[subprocess.Popen[bytes]]) -> 
 
     report = cancel_everywhere(serving(SpawningHandler), by="cancel", stop_after=3)
 
-    check_found(report, "(sleep)", "SpawningHandler.handle")
+    check_found(report, "(sleep)", "RequestsInFlight._run")
 
 
 def test_finds_a_task_that_is_parked_for_ever() -> None:

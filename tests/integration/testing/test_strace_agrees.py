@@ -21,11 +21,11 @@ from kit.injected_faults import (
     outcomes_in_process,
     server_process,
 )
-from kit.moments import FAULTS
+from kit.moments import SAMPLE
 
 _in_process = cache(outcomes_in_process)
 
-TRIED = INJECTIONS if FAULTS is None else [INJECTIONS[0], *INJECTIONS[15::6]]
+TRIED = INJECTIONS if SAMPLE is None else [INJECTIONS[0], *INJECTIONS[15::6]]
 
 
 async def _in_a_process_of_its_own(injection: Injection, directory: Path) -> str:
