@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kit.moments import EXAMPLES
@@ -133,6 +133,7 @@ STEPS = st.one_of(
 )
 
 
+@example(0, [(Play.want, None), (Play.want, None), (Play.cancel, 0), (Play.look, None)])
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(limit=LIMITS, steps=st.lists(STEPS, max_size=30))
 def test_slots_go_to_whoever_came_first(limit: float, steps: list[Step]) -> None:
