@@ -12,13 +12,16 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import ClassVar
 
 import trio
 import trio.testing
 
 from kit.counting import CALLS, CountedSocket, counting
-from kit.serving import LOOPBACK, UpperHandler, serving
+from kit.serving import LOOPBACK, UpperHandler, eventually, serving
 from trioserver import Connection, TCPServer
+from trioserver._streams.delivery import is_acknowledged
+from trioserver._testing.task_tree import all_tasks
 
 ROUNDS = 50
 
@@ -28,13 +31,20 @@ AHEAD = 16
 # Clients that ask at the same time.
 CLIENTS = 20
 
+# From the task's own to the wait: two of the engine's and one against Ctrl-C, a hook, a
+# handler's two, the reader's two, the connection's, and the wait: Trio's own has six.
+COROUTINES = {"edges": 10, "portable": 15}
+
 
 class CountedServer(TCPServer):
     """Has sockets that count."""
 
+    requests: ClassVar[list[Connection]] = []
+
     async def get_request(self) -> tuple[Connection, object]:
         request, client_address = await super().get_request()
         request.socket.__class__ = CountedSocket
+        self.requests[:] = [request]
         return request, client_address
 
 
@@ -167,3 +177,29 @@ async def test_a_connection_costs_no_more_than_it_has_to(layer: str) -> None:
             # Counters: each count is at most that of the other.
             assert Counter(each(CONNECTION_CALLS[layer])) >= CALLS
             assert steps <= Counter(each(CONNECTION_STEPS[layer]))
+
+
+async def test_an_idle_connection_waits_in_no_more_coroutines_than_it_has_to(
+    layer: str,
+) -> None:
+    async with in_dialogue():
+        depth = max(
+            len(list(task.iter_await_frames()))
+            for task in all_tasks()
+            if task.name.endswith("RequestsInFlight._run")
+        )
+
+    assert depth <= COROUTINES[layer]
+
+
+async def test_an_idle_connection_is_stopped_without_a_wait() -> None:
+    async with in_dialogue() as (server, _):
+        server.daemon_requests = True
+        [request] = CountedServer.requests
+        await eventually(lambda: is_acknowledged(request.socket))
+        with counting(server) as steps:
+            await server.server_close()
+
+        assert CALLS.keys() - {"epoll_ctl"} == {"recv", "shutdown"}
+        assert CALLS["recv"] == CALLS["shutdown"] == 1
+        assert steps["_run"] == 1

@@ -37,7 +37,3 @@ class Budget:
         self.left = OPERATIONS
         await trio.lowlevel.checkpoint()
         return True
-
-    def renew(self) -> None:
-        """Begin anew after a wait, in which others have run."""
-        self.left = OPERATIONS

@@ -69,9 +69,7 @@ class Connection(SocketEnd, trio.abc.HalfCloseableStream):
     # Ctrl-C may not strike between the beginning of a wait and the wait itself.
     @trio.lowlevel.enable_ki_protection
     async def wait_and_receive(self, max_bytes: int) -> bytes:
-        """Receive as `receive_some` does, but wait first."""
-        if self._busy_receiving:
-            self._check_can_receive()
+        """Receive as `receive_some` does, once `receive_nowait` has found nothing."""
         while True:
             # As _wait_readable() does, but without a coroutine more.
             self._busy_receiving = True

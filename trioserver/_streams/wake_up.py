@@ -69,6 +69,10 @@ class _Anew:
         await trio.lowlevel.wait_task_rescheduled(self._abort)
 
 
+# Any function that could abort a wait; it is never called.
+_abort_nothing: Final[Abort] = trio.lowlevel.Abort
+
+
 class Trap(Protocol):
     """A coroutine that waits for the scheduler."""
 
@@ -110,10 +114,6 @@ def _can_be_woken(wait: Trap) -> bool:
     except StopIteration:
         return True
     return False
-
-
-def _abort_nothing(_raise_cancel: object) -> trio.lowlevel.Abort:
-    return trio.lowlevel.Abort.SUCCEEDED
 
 
 _Message: Final = message_class(trio.lowlevel.wait_task_rescheduled)
