@@ -14,10 +14,15 @@ OPERATIONS: Final = 32
 class Budget:
     """How many operations a task may go on with before it must let others run."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("left",)
 
     def __init__(self) -> None:
-        self._left = OPERATIONS
+        self.left = OPERATIONS
+        """Operations until the next yield.
+
+        Who pays very often does so without `spend`, which is a coroutine more: takes
+        one away, and calls `spend` only where none is left.
+        """
 
     async def spend(self) -> bool:
         """Pay for one operation: always a cancellation point, sometimes a yield.
@@ -25,14 +30,10 @@ class Budget:
         Returns:
             Whether other tasks have run meanwhile.
         """
-        self._left -= 1
-        if self._left > 0:
+        self.left -= 1
+        if self.left > 0:
             await trio.lowlevel.checkpoint_if_cancelled()
             return False
-        self._left = OPERATIONS
+        self.left = OPERATIONS
         await trio.lowlevel.checkpoint()
         return True
-
-    def renew(self) -> None:
-        """Begin anew after a wait, in which others have run."""
-        self._left = OPERATIONS

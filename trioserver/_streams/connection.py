@@ -66,9 +66,10 @@ class Connection(SocketEnd, trio.abc.HalfCloseableStream):
         data = self.receive_nowait(max_bytes)
         return await self.wait_and_receive(max_bytes) if data is None else data
 
+    # Ctrl-C may not strike between the beginning of a wait and the wait itself.
+    @trio.lowlevel.enable_ki_protection
     async def wait_and_receive(self, max_bytes: int) -> bytes:
-        """Receive as `receive_some` does, but wait first."""
-        self._check_can_receive()
+        """Receive as `receive_some` does, once `receive_nowait` has found nothing."""
         while True:
             # As _wait_readable() does, but without a coroutine more.
             self._busy_receiving = True
@@ -80,6 +81,7 @@ class Connection(SocketEnd, trio.abc.HalfCloseableStream):
             if data is not None:
                 return data
 
+    @trio.lowlevel.enable_ki_protection
     async def _wait_readable(self) -> None:
         self._busy_receiving = True
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Final, NoReturn, Self, final
 
 import trio
 
 from trioserver._exceptions import IncompleteReadError, LimitOverrunError
-from trioserver._streams.budget import Budget
+from trioserver._streams.budget import OPERATIONS, Budget
 from trioserver._streams.connection import RECEIVE_BYTES, Connection
 from trioserver._streams.timeouts import operation_timeout
 
@@ -38,10 +38,10 @@ class BufferedReader:
         "_closed",
         "_eof",
         "_receive_bytes",
-        "_receive_nowait",
         "_receiving",
+        "_source",
+        "_start",
         "_timeout",
-        "_wait_and_receive",
         "max_line_bytes",
         "max_read_bytes",
     )
@@ -68,7 +68,7 @@ class BufferedReader:
             max_read_bytes: The most that ``read()`` to the end returns.
             budget: Shared with the writer, so that both together yield in time.
         """
-        self._receive_nowait, self._wait_and_receive = _sources_of(stream)
+        self._source = stream if isinstance(stream, Connection) else _AnySource(stream)
         self._receive_bytes = RECEIVE_BYTES if buffer_size < 0 else buffer_size
         self._timeout = timeout
         self.max_line_bytes: float = max_line_bytes
@@ -76,7 +76,10 @@ class BufferedReader:
         self.max_read_bytes: float = max_read_bytes
         """The most that ``read()`` to the end returns."""
         self._budget = budget or Budget()
+        # What was read and not taken begins at _start, so that taking a line moves
+        # nothing.
         self._buffer: bytes | bytearray = b""
+        self._start = 0
         self._eof = False
         self._receiving = False
         self._closed = False
@@ -94,7 +97,7 @@ class BufferedReader:
             self._check_can_read()
         if size is None or size < 0:
             await self._fill_to_eof()
-            return self._take(len(self._buffer))
+            return self._take(self._there)
         await self._fill(size)
         return self._take(size)
 
@@ -119,14 +122,12 @@ class BufferedReader:
             self._check_can_read()
         if limit is not None and limit >= 0:
             end = await self._find(b"\n", limit, enough=limit)
-            return self._take(
-                int(min(limit, len(self._buffer))) if end is None else end
-            )
+            return self._take(int(min(limit, self._there)) if end is None else end)
         limit = self.max_line_bytes
         end = await self._find(b"\n", limit, enough=limit + 1)
-        if end is None and len(self._buffer) > limit:
+        if end is None and self._there > limit:
             self._refuse("a line is too long: raise max_line_bytes to allow it", limit)
-        return self._take(len(self._buffer) if end is None else end)
+        return self._take(self._there if end is None else end)
 
     # What asyncio.StreamReader has in addition
 
@@ -156,12 +157,12 @@ class BufferedReader:
         end = await self._find(separator, limit, enough=limit + 1)
         if end is not None:
             return self._take(end)
-        if len(self._buffer) > limit:
+        if self._there > limit:
             self._refuse(
                 f"no {separator!r} came in time: {remedy} to allow it",
                 limit,
             )
-        partial = self._take(len(self._buffer))
+        partial = self._take(self._there)
         raise IncompleteReadError(partial, f"the separator {separator!r}")
 
     async def readexactly(self, n: int) -> bytes:
@@ -177,8 +178,8 @@ class BufferedReader:
             raise ValueError(message)
         self._check_can_read()
         await self._fill(n)
-        if len(self._buffer) < n:
-            partial = self._take(len(self._buffer))
+        if self._there < n:
+            partial = self._take(self._there)
             raise IncompleteReadError(partial, f"the {n} bytes that were asked for")
         return self._take(n)
 
@@ -190,11 +191,23 @@ class BufferedReader:
 
     async def __anext__(self) -> bytes:
         """Read the next line as `readline` does."""
-        # Not by readline(): each coroutine that an idle connection waits in costs.
+        # Most lines come alone, or are there already. Not by readline(): each coroutine
+        # that an idle connection waits in costs.
         if self._closed or self._receiving:
             self._check_can_read()
-        limit = self.max_line_bytes
-        line = self._take_line(await self._find(b"\n", limit, enough=limit + 1))
+        budget = self._budget
+        if not self._buffer and not self._eof:
+            await self._receive(1)
+        elif budget.left > 1:
+            budget.left -= 1
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await budget.spend()
+            self._check_can_read()  # others have run, and may be reading
+        end = self._buffer.find(b"\n", self._start) + 1
+        if 0 < end <= self._start + self.max_line_bytes:
+            return self._take(end - self._start)
+        line = await self.readline()
         if not line:
             raise StopAsyncIteration
         return line
@@ -202,7 +215,7 @@ class BufferedReader:
     @property
     def holds_data(self) -> bool:
         """Whether there is something to read that has come already."""
-        return bool(self._buffer)
+        return self._start < len(self._buffer)
 
     # Closing
 
@@ -242,13 +255,13 @@ class BufferedReader:
             if not self._receive_bytes:
                 # Cancelled, it has taken nothing that another program is to read.
                 await self._budget.spend()
-            data = self._receive_nowait(size)
+            data = self._source.receive_nowait(size)
             if data is None:
                 if self._timeout is None:
-                    self._note(await self._wait_and_receive(size))
+                    self._note(await self._source.wait_and_receive(size))
                 else:
                     self._note(await self._receive_in_time(size))
-                self._budget.renew()
+                self._budget.left = OPERATIONS  # others have run
             else:
                 self._note(data)
                 if self._receive_bytes:
@@ -259,7 +272,7 @@ class BufferedReader:
 
     async def _receive_in_time(self, size: int) -> bytes | bytearray:
         with operation_timeout(self._timeout, "receiving"):
-            return await self._wait_and_receive(size)
+            return await self._source.wait_and_receive(size)
 
     def _note(self, data: bytes | bytearray) -> None:
         """Add *data* to the buffer, which takes it as it is while it is alone there."""
@@ -268,20 +281,28 @@ class BufferedReader:
             self._buffer = bytes(data)
             return
         if isinstance(self._buffer, bytes):
-            self._buffer = bytearray(self._buffer)
+            self._buffer = bytearray(self._buffer[self._start :])
+        else:
+            del self._buffer[: self._start]
+        self._start = 0
         self._buffer += data
+
+    @property
+    def _there(self) -> int:
+        """How many bytes can be taken."""
+        return len(self._buffer) - self._start
 
     async def _fill(self, size: int, wanted: int = 0) -> None:
         """Receive until *size* bytes are there, or the stream has ended."""
-        if len(self._buffer) >= size or self._eof:
+        if self._there >= size or self._eof:
             await self._pay()
-        while len(self._buffer) < size and not self._eof:
-            await self._receive((wanted or size) - len(self._buffer))
+        while self._there < size and not self._eof:
+            await self._receive((wanted or size) - self._there)
 
     async def _fill_to_eof(self) -> None:
-        if self._eof or len(self._buffer) > self.max_read_bytes:
+        if self._eof or self._there > self.max_read_bytes:
             await self._pay()
-        while len(self._buffer) <= self.max_read_bytes:
+        while self._there <= self.max_read_bytes:
             if self._eof:
                 return
             await self._receive(RECEIVE_BYTES)
@@ -303,12 +324,12 @@ class BufferedReader:
         searched = 0
         has_paid = False
         while True:
-            there = len(self._buffer)
+            there, start = self._there, self._start
             stop = there if there < limit else int(limit)
-            index = self._buffer.find(separator, searched, stop)
+            index = self._buffer.find(separator, start + searched, start + stop)
             if index >= 0 or self._eof or there >= enough:
                 if has_paid or not await self._budget.spend():
-                    return index + len(separator) if index >= 0 else None
+                    return index + len(separator) - start if index >= 0 else None
                 # Others have run, and may have read.
                 self._check_can_read()
                 searched = 0
@@ -317,41 +338,32 @@ class BufferedReader:
                 await self._receive(1)
             has_paid = True
 
-    def _take_line(self, end: int | None) -> bytes:
-        """Remove a line from the buffer: through its *end*, or the last one."""
-        if end is None and len(self._buffer) > self.max_line_bytes:
-            self._refuse(
-                "a line is too long: raise max_line_bytes to allow it",
-                self.max_line_bytes,
-            )
-        return self._take(len(self._buffer) if end is None else end)
-
     def _take(self, size: int) -> bytes:
         """Remove the first *size* bytes from the buffer."""
-        if size >= len(self._buffer):
-            data, self._buffer = bytes(self._buffer), b""
-            return data
-        if isinstance(self._buffer, bytes):
-            self._buffer = bytearray(self._buffer)
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return data
+        buffer, start = self._buffer, self._start
+        end = start + size
+        if end < len(buffer):
+            self._start = end
+            return bytes(buffer[start:end])
+        self._buffer, self._start = b"", 0
+        return bytes(buffer[start:] if start else buffer)
 
     def _refuse(self, what: str, limit: float) -> NoReturn:
         """Report that *limit* does not hold. The buffer keeps what was read."""
-        raise LimitOverrunError(what, int(limit), len(self._buffer))
+        raise LimitOverrunError(what, int(limit), self._there)
 
 
-_Receive = Callable[[int], bytes | None]
-_ReceiveLater = Callable[[int], Awaitable[bytes | bytearray]]
+class _AnySource:
+    """Any stream of Trio's, which always waits."""
 
+    __slots__ = ("_stream",)
 
-def _sources_of(stream: trio.abc.ReceiveStream) -> tuple[_Receive, _ReceiveLater]:
-    """Return how to receive at once, if that is possible, and how to wait for it."""
-    if isinstance(stream, Connection):
-        return stream.receive_nowait, stream.wait_and_receive
-    return _receive_nothing, stream.receive_some
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self._stream = stream
 
+    def receive_nowait(self, _size: int) -> None:
+        """Receive nothing: all that it can do is wait."""
 
-def _receive_nothing(_size: int) -> None:
-    """Be the way to receive at once from a stream that always waits."""
+    def wait_and_receive(self, size: int) -> Awaitable[bytes | bytearray]:
+        """Receive what comes, at most *size* bytes."""
+        return self._stream.receive_some(size)

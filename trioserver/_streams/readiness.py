@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import trio
@@ -24,8 +24,13 @@ class Readiness(Protocol):
     def note_drained(self) -> None:
         """Note that a read has got less than it asked for."""
 
-    async def wait_readable(self) -> None:
-        """Wait until there is something to read, the end of the stream included."""
+    def wait_readable(self) -> Awaitable[object]:
+        """Wait until there is something to read, the end of the stream included.
+
+        The call begins the wait, so that Ctrl-C may not strike before the result is
+        awaited. No coroutine: each one that an idle connection waits in costs.
+        """
+        ...
 
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""
@@ -62,9 +67,9 @@ class TrioReadiness:
     def note_drained(self) -> None:
         """Do nothing: another read is worth a try all the same."""
 
-    async def wait_readable(self) -> None:
+    def wait_readable(self) -> Awaitable[object]:
         """Wait until there is something to read, the end of the stream included."""
-        await trio.lowlevel.wait_readable(self._socket)
+        return trio.lowlevel.wait_readable(self._socket)  # noqa: ASYNC105  # see above
 
     async def wait_writable(self) -> None:
         """Wait until there is room to write."""

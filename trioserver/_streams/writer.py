@@ -98,8 +98,13 @@ class BufferedWriter:
         """
         if self._closed or self._sending:
             self._check_can_write()
-        if await self._budget.spend():
-            self._check_can_write()
+        budget = self._budget
+        if budget.left > 1:
+            budget.left -= 1
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await budget.spend()
+            self._check_can_write()  # others have run, and may be writing
         sent = 0
         if (
             isinstance(data, bytes)

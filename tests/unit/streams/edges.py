@@ -11,7 +11,8 @@ import trio.testing
 
 from kit.serving import STUCK
 from trioserver import Connection
-from trioserver._streams.edge_poller import EdgePoller, EdgeReadiness
+from trioserver._streams.edge_poller import EdgePoller
+from trioserver._streams.edge_readiness import EdgeReadiness
 from unit.streams.pairs import tcp_pair
 
 Pair = tuple[socket.socket, socket.socket]

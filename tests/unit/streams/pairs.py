@@ -12,7 +12,8 @@ import trio
 
 from kit.serving import STUCK, reset_on_close
 from trioserver import Connection
-from trioserver._streams.edge_poller import EdgePoller, EdgeReadiness
+from trioserver._streams.edge_poller import EdgePoller
+from trioserver._streams.edge_readiness import EdgeReadiness
 from trioserver._streams.readiness import Readiness
 
 # The kernel rounds it up to its own least, a few KiB.

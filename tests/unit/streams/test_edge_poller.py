@@ -15,7 +15,8 @@ import trio.testing
 
 from kit.serving import STUCK, eventually, reset_on_close
 from trioserver import Connection, ConnectionLostError
-from trioserver._streams.edge_poller import EdgePoller, EdgeReadiness
+from trioserver._streams.edge_poller import EdgePoller
+from trioserver._streams.edge_readiness import EdgeReadiness
 from unit.streams.edges import linked, polling, receiving, register, waiting
 from unit.streams.pairs import fill, socket_pair, tcp_pair
 

@@ -231,7 +231,7 @@ async def test_a_second_task_that_had_to_yield_takes_nothing_from_the_first() ->
 
 async def spend_all_but_one(budget: Budget) -> None:
     """Leave *budget* so that the next operation yields."""
-    while budget._left > 1:
+    while budget.left > 1:
         await budget.spend()
 
 
