@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from contextlib import nullcontext
 from typing import NoReturn
 
 import trio
 
-from trioserver._cancellation import cleanup_scope
+from trioserver._cancellation import cleanup_scope, is_cancelled
 from trioserver._engine.admission import Slot
 from trioserver._engine.forceful_close import close_forcefully
 from trioserver._engine.hooks import ClientAddress, Request, ServerHooks, settled
@@ -56,10 +56,11 @@ async def _end_badly(
 ) -> None:
     """Report *error*, close the request, and raise what must go on."""
     escaping = await _report(hooks, request, client_address, error)
-    # What ends the server does not wait for the client.
-    patience = hooks.cleanup_timeout if escaping else math.inf
+    # What ends the server does not wait for the client. The time of a request that was
+    # cancelled is bounded already.
+    is_bounded = not escaping or is_cancelled()
     try:
-        with trio.move_on_after(patience):
+        with nullcontext() if is_bounded else trio.move_on_after(hooks.cleanup_timeout):
             await _shut_down(hooks, request)
     except BaseException as failure:  # as above
         escaping += await _report(hooks, request, client_address, failure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from typing import Final
 
 # Linux and some others; elsewhere nobody can tell.
@@ -12,6 +13,24 @@ _TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
 # end-of-file, which comes after all else: ESTABLISHED, FIN_WAIT1, CLOSE_WAIT,
 # LAST_ACK, CLOSING.
 _UNACKNOWLEDGED: Final = frozenset({1, 4, 8, 9, 11})
+
+
+# Of Linux's struct tcp_info: tcpi_unacked, and tcpi_notsent_bytes, which came with 4.6.
+_UNACKED: Final = struct.Struct("=24xI116xI")
+
+
+def is_acknowledged(sock: socket.socket) -> bool:
+    """Whether the peer has acknowledged all of the output, but for an end-of-file.
+
+    To be asked before that is sent. False where the system cannot tell.
+    """
+    if _TCP_INFO is None:
+        return False
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _UNACKED.size)
+    except OSError:
+        return True  # no TCP, see below
+    return len(info) == _UNACKED.size and not any(_UNACKED.unpack(info))
 
 
 def is_delivered(sock: socket.socket) -> bool:

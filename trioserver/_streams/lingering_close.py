@@ -8,6 +8,7 @@ until the peer closes too, and only then close.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -16,7 +17,7 @@ import trio
 from trioserver._cancellation import time_left
 from trioserver._streams.budget import Budget
 from trioserver._streams.connection import RECEIVE_BYTES, Connection
-from trioserver._streams.delivery import is_delivered
+from trioserver._streams.delivery import is_acknowledged, is_delivered
 
 # Seconds. gunicorn lingers for 2 s, nginx for up to 30 s and 5 s between reads.
 LINGER_TIMEOUT: Final = 2.0
@@ -35,6 +36,20 @@ _ENDED: Final = (
     trio.ClosedResourceError,
     trio.BusyResourceError,
 )
+
+
+def half_close_after_peer(connection: Connection) -> bool:
+    """Send an end-of-file if the peer has sent its own. Return whether that is all.
+
+    Nothing is left then that could make the kernel reset the connection. The
+    end-of-file is sent all the same: closing does not send it while another process has
+    the socket open, too.
+    """
+    if not connection.has_received_eof or connection.holds_output:
+        return False
+    with suppress(*_ENDED):  # the peer may be gone meanwhile
+        connection.half_close()
+    return True
 
 
 @trio.lowlevel.enable_ki_protection
@@ -61,14 +76,12 @@ async def half_close_and_linger(
         Lingering ends. The caller can call again, under a deadline.
     """
     try:
-        if connection.has_received_eof and not connection.holds_output:
-            # Nothing is left that could make the kernel reset the connection. The
-            # end-of-file is sent all the same: closing does not send it while another
-            # process has the socket open, too.
-            connection.half_close()
+        if half_close_after_peer(connection):
             return
         is_hurried = in_demand or time_left() < linger_timeout
         discarded = _Bin(connection, max_bytes)
+        if is_hurried and discarded.ends_at_once():
+            return
         discard = discarded.fill_until_delivered if is_hurried else discarded.fill
         with trio.move_on_after(linger_timeout):
             await connection.flush()
@@ -84,6 +97,23 @@ class _Bin:
 
     connection: Connection
     room_bytes: float
+
+    def ends_at_once(self) -> bool:
+        """Half-close, and tell whether there is nothing to wait for.
+
+        A server that stops does this for each of its connections. Most are idle: the
+        peer has had the last reply for long, and nobody needs to wait until it has the
+        end-of-file as well, which the kernel sends until it is acknowledged.
+        """
+        connection = self.connection
+        if connection.holds_output or not is_acknowledged(connection.socket):
+            return False
+        connection.half_close()
+        while self.room_bytes > 0 and (
+            data := connection.receive_nowait(RECEIVE_BYTES)
+        ):
+            self.room_bytes -= len(data)
+        return True
 
     async def fill(self) -> None:
         """Discard input until its end, or until there is no room."""

@@ -10,7 +10,7 @@ import trio.testing
 
 from kit.serving import STUCK, eventually
 from trioserver._streams import delivery
-from trioserver._streams.delivery import is_delivered
+from trioserver._streams.delivery import is_acknowledged, is_delivered
 from unit.streams.pairs import SMALL_BYTES, connected, fill, reset, tcp_pair
 
 
@@ -56,3 +56,32 @@ async def test_nobody_can_tell_on_other_systems(
     monkeypatch.setattr(delivery, "_TCP_INFO", None)
     with connected() as (connection, _):
         assert not is_delivered(connection.socket)
+
+
+async def test_all_is_acknowledged_once_the_peers_system_has_it() -> None:
+    with connected(tcp_pair()) as (connection, _), trio.fail_after(STUCK):
+        await connection.send_all(b"reply")
+
+        await eventually(partial(is_acknowledged, connection.socket))
+
+        assert not is_delivered(connection.socket)
+
+
+async def test_not_all_is_acknowledged_while_the_peer_has_no_room() -> None:
+    with connected(tcp_pair(SMALL_BYTES)) as (connection, _):
+        fill(connection.socket)
+
+        assert not is_acknowledged(connection.socket)
+
+
+async def test_a_local_socket_acknowledges_at_once() -> None:
+    with connected() as (connection, _):
+        assert is_acknowledged(connection.socket)
+
+
+async def test_nobody_can_tell_what_is_acknowledged_on_other_systems(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "_TCP_INFO", None)
+    with connected(tcp_pair()) as (connection, _):
+        assert not is_acknowledged(connection.socket)

@@ -11,9 +11,9 @@ import pytest
 import trio
 import trio.testing
 
-from kit.serving import STUCK, receive_all
+from kit.serving import STUCK, eventually, receive_all
 from trioserver import Connection
-from trioserver._streams.delivery import is_delivered
+from trioserver._streams.delivery import is_acknowledged, is_delivered
 from trioserver._streams.lingering_close import (
     _DELIVERY_PAUSE,
     half_close_and_linger,
@@ -159,12 +159,46 @@ async def test_a_cancellation_ends_it_and_it_can_be_called_again() -> None:
 
 
 async def test_in_a_hurry_it_ends_once_the_reply_is_delivered() -> None:
-    with connected(tcp_pair()) as (connection, _), trio.fail_after(STUCK):
+    with connected(tcp_pair()) as (connection, peer), trio.fail_after(STUCK):
         await connection.send_all(b"reply")
 
         await half_close_and_linger(connection, linger_timeout=math.inf)
+        connection.close()
 
-        assert is_delivered(connection.socket)
+        assert await peer.receive_some() == b"reply"
+        assert await peer.receive_some() == b""
+
+
+async def test_in_a_hurry_it_waits_for_nothing_once_the_reply_is_acknowledged() -> None:
+    with connected(tcp_pair()) as (connection, peer), trio.fail_after(STUCK):
+        await connection.send_all(b"reply")
+        await eventually(partial(is_acknowledged, connection.socket))
+
+        with trio.testing.assert_no_checkpoints():
+            await half_close_and_linger(connection, linger_timeout=math.inf)
+        connection.close()
+
+        assert await peer.receive_some() == b"reply"
+        assert await peer.receive_some() == b""
+
+
+async def test_what_came_before_it_hurries_does_not_reset_the_connection() -> None:
+    with connected(tcp_pair()) as (connection, peer), trio.fail_after(STUCK):
+        await peer.send_all(b"never read")
+
+        await half_close_and_linger(connection, linger_timeout=math.inf)
+        connection.close()
+
+        assert await peer.receive_some() == b""
+
+
+async def test_in_a_hurry_it_discards_no_more_than_it_may() -> None:
+    with connected(tcp_pair()) as (connection, peer), trio.fail_after(STUCK):
+        await peer.send_all(b"never read")
+
+        await half_close_and_linger(connection, linger_timeout=math.inf, max_bytes=5)
+
+        assert connection.receive_nowait(100) is None
 
 
 async def test_in_a_hurry_it_waits_until_the_reply_is_delivered(
