@@ -15,13 +15,26 @@ from typing import ClassVar
 import trio
 import trio.testing
 
-from kit.serving import LOOPBACK, UpperHandler, ask, connect, receive_line, serving
+from kit.serving import (
+    LOOPBACK,
+    UpperHandler,
+    ask,
+    connect,
+    eventually,
+    receive_line,
+    serving,
+)
 from trioserver import Connection, TCPServer
+from trioserver._streams.delivery import is_acknowledged
 
 ROUNDS = 50
 
 # Lines that a client sends ahead, in one segment.
 AHEAD = 16
+
+# From the task's own to the wait: two of the engine's and one against Ctrl-C, a hook, a
+# handler's two, the reader's two, the connection's, and the wait.
+COROUTINES = 10
 
 
 class CountedSocket(socket.socket):
@@ -46,9 +59,12 @@ class CountedSocket(socket.socket):
 class CountedServer(TCPServer):
     """Has sockets that count."""
 
+    requests: ClassVar[list[Connection]] = []
+
     async def get_request(self) -> tuple[Connection, object]:
         request, client_address = await super().get_request()
         request.socket.__class__ = CountedSocket
+        self.requests[:] = [request]
         return request, client_address
 
 
@@ -74,6 +90,17 @@ def counting() -> Iterator[tuple[Counter[str], Counter[str]]]:
         yield CountedSocket.calls, steps.counts
     finally:
         trio.lowlevel.remove_instrument(steps)
+
+
+def all_tasks() -> Iterator[trio.lowlevel.Task]:
+    """Yield every task of this run."""
+    root = trio.lowlevel.current_root_task()
+    waiting = [] if root is None else [root]
+    while waiting:
+        task = waiting.pop()
+        yield task
+        for nursery in task.child_nurseries:
+            waiting += nursery.child_tasks
 
 
 @asynccontextmanager
@@ -125,3 +152,28 @@ async def test_a_connection_costs_no_more_than_it_has_to() -> None:
             assert calls["shutdown"] == ROUNDS
             assert steps["_run"] <= 3 * ROUNDS
             assert steps["_wake_forever"] <= 3 * ROUNDS
+
+
+async def test_an_idle_connection_waits_in_no_more_coroutines_than_it_has_to() -> None:
+    async with in_dialogue():
+        depth = max(
+            len(list(task.iter_await_frames()))
+            for task in all_tasks()
+            if task.name.endswith("RequestsInFlight._run")
+        )
+
+    assert depth <= COROUTINES
+
+
+async def test_an_idle_connection_is_stopped_without_a_wait() -> None:
+    async with serving(CountedServer(LOOPBACK, UpperHandler)) as server:
+        server.daemon_requests = True
+        async with await connect(server) as client:
+            await ask(client, b"hello\n")
+            [request] = server.requests
+            await eventually(lambda: is_acknowledged(request.socket))
+            with counting() as (calls, steps):
+                await server.server_close()
+
+            assert calls == {"recv": 1, "shutdown": 1}
+            assert steps["_run"] == 1

@@ -19,6 +19,7 @@ from trioserver._bridge.incoming import Incoming
 from trioserver._bridge.loop_hooks import LoopHooks
 from trioserver._bridge.stand_in import DatagramStandIn, ListenerStandIn
 from trioserver._engine.hooks import ClientAddress
+from trioserver._open_descriptors import note_open
 from trioserver._sockets.accept import accept, has_queued
 
 # Seconds for which a handler's sendto() may wait: as good as for ever. It must not be
@@ -119,6 +120,7 @@ class ConnectionSource:
         """Accept a connection; TLS begins later, in the request's own thread."""
         connection, address = await accept(self._borrowed.ours)
         try:
+            note_open(connection)
             incoming = Incoming(connection, connection)
         except BaseException:
             connection.close()

@@ -21,6 +21,7 @@ from trioserver._datagrams.replies import Replies
 from trioserver._datagrams.thread_socket import ThreadDatagram, ThreadDatagramSocket
 from trioserver._engine.hooks import ClientAddress, Request, Server, ServerHooks
 from trioserver._handlers.checking import check_threaded_handler
+from trioserver._open_descriptors import note_open
 
 # Two names of one setting.
 _OTHER_NAME: Final = {
@@ -156,7 +157,7 @@ class ThreadingMixIn:
         return nullcontext()  # nobody waits for connections in Trio's thread
 
     def _stream_request(self, sock: socket.socket) -> Request:
-        return make_blocking(sock)
+        return note_open(make_blocking(sock))
 
     def _datagram_request(self, datagram: Datagram, replies: Replies) -> Request:
         sock = ThreadDatagramSocket.answering(datagram, replies.socket)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from typing import Any
 
 from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope
@@ -95,3 +95,16 @@ class BaseRequestHandler:
             ``server.cleanup_timeout`` seconds. A cancellation that comes while it runs
             is delivered as everywhere; what ``wfile`` holds is sent all the same.
         """
+
+
+def handled(handler: object) -> Awaitable[object]:
+    """Return what is awaited to let *handler* do its work, whatever kind it is.
+
+    For nearly all of them, that is the coroutine itself. What ``__await__`` returns is
+    an object around it, through which each step of the request would have to go.
+    """
+    if isinstance(handler, BaseRequestHandler) and (
+        type(handler).__await__ is BaseRequestHandler.__await__
+    ):
+        return handler._run()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # ours
+    return settled(handler)

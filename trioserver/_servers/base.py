@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 import trio
 
@@ -32,6 +32,7 @@ from trioserver._engine.requests_in_flight import RequestsInFlight
 from trioserver._engine.service_loop import accept_beside
 from trioserver._engine.serving import Serving
 from trioserver._exceptions import AlreadyServingError
+from trioserver._handlers.base import handled
 from trioserver._handlers.checking import check_bases, check_handler
 from trioserver._settings import check_seconds, check_setting, check_settings
 from trioserver._sockets.addresses import format_address
@@ -357,14 +358,18 @@ class BaseServer:
         Runs in a task of its own already. An override that hands the request on to
         somebody else returns without shutting it down.
         """
-        await settled(self.finish_request(request, client_address))
+        if self._finishes_as_all_do():
+            # Nothing but what finish_request() does, without a coroutine for that.
+            await handled(self.RequestHandlerClass(request, client_address, self))
+        else:
+            await settled(self.finish_request(request, client_address))
         await settled(self.shutdown_request(request))
 
     async def finish_request(
         self, request: Request, client_address: ClientAddress
     ) -> None:
         """Call `RequestHandlerClass`, and await what it returns."""
-        await settled(self.RequestHandlerClass(request, client_address, self))
+        await handled(self.RequestHandlerClass(request, client_address, self))
 
     async def shutdown_request(self, request: Request) -> None:
         """Shut *request* down and close it."""
@@ -465,6 +470,10 @@ class BaseServer:
         ours = BaseServer.service_actions
         return getattr(self.service_actions, "__func__", None) is not ours
 
+    def _finishes_as_all_do(self) -> bool:
+        """Whether `finish_request` was not overridden, and need not be called."""
+        return getattr(self.finish_request, "__func__", None) is _FINISH_REQUEST
+
     def _most_requests(self) -> float:
         """Return how many requests may run at once."""
         return self.max_concurrent_requests
@@ -533,3 +542,7 @@ class BaseServer:
     async def _drain(self) -> None:
         cancel = self._cancels_on_close()
         await drain(self._requests, self, self._where(), cancel=cancel)
+
+
+# What the class has now, and not what somebody may put in its place.
+_FINISH_REQUEST: Final = BaseServer.finish_request

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
+from typing import Final
 
 import trio
 
@@ -30,10 +31,12 @@ from trioserver._sockets.bind import (
     set_reuse,
 )
 from trioserver._streams.connection import Connection
-from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller, EdgeReadiness
+from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller
+from trioserver._streams.edge_readiness import EdgeReadiness
 from trioserver._streams.lingering_close import (
     LINGER_TIMEOUT,
     MAX_LINGER_BYTES,
+    half_close_after_peer,
     half_close_and_linger,
 )
 from trioserver._streams.readiness import Readiness
@@ -165,14 +168,19 @@ class TCPServer(BaseServer):
                 await settled(self.close_request(request))
             return
         try:
-            await half_close_and_linger(
-                request,
-                linger_timeout=self.linger_timeout,
-                max_bytes=self.max_linger_bytes,
-                in_demand=self._admission.is_full,
-            )
+            # Most clients close first, and there is nothing to wait for.
+            if not half_close_after_peer(request):
+                await half_close_and_linger(
+                    request,
+                    linger_timeout=self.linger_timeout,
+                    max_bytes=self.max_linger_bytes,
+                    in_demand=self._admission.is_full,
+                )
         finally:
-            await settled(self.close_request(request))
+            if self._closes_as_all_do():
+                request.close()
+            else:
+                await settled(self.close_request(request))
 
     async def close_request(self, request: Request) -> None:
         """Close the connection."""
@@ -193,12 +201,18 @@ class TCPServer(BaseServer):
         """Return an accepted *sock* as what handlers are given."""
         return Connection(sock, readiness=self._readiness(sock))
 
+    def _closes_as_all_do(self) -> bool:
+        """Whether `close_request` was not overridden, and need not be called."""
+        return getattr(self.close_request, "__func__", None) is _CLOSE_REQUEST
+
     def _thread_hooks(self) -> HooksInPlace:
         return HooksInPlace(StreamThreadHooks, TCPServer)
 
     def _readiness(self, sock: stdlib_socket.socket) -> Readiness | None:
         """Return how to wait for *sock*; None is Trio's own way."""
-        return EdgeReadiness(sock, self._poller) if self.edge_triggered else None
+        if not self.edge_triggered:
+            return None
+        return EdgeReadiness(sock, self._poller, family=self.socket.family)
 
     def _beside_requests(self) -> AbstractAsyncContextManager[None]:
         return self._poller.running() if self.edge_triggered else nullcontext()
@@ -261,6 +275,10 @@ class TCPServer(BaseServer):
                 # Wake who else waits, before the descriptor's number is free.
                 trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
+
+
+# What the class has now, and not what somebody may put in its place.
+_CLOSE_REQUEST: Final = TCPServer.close_request
 
 
 def _call_plain(hook: Callable[[], object]) -> None:

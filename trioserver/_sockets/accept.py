@@ -10,8 +10,6 @@ from typing import Final
 
 import trio
 
-from trioserver._open_descriptors import note_open
-
 
 def _errnos(*names: str) -> frozenset[int]:
     """Return the numbers of those *names* that this system has."""
@@ -56,6 +54,8 @@ def classify(error: OSError) -> AcceptFailure:
 async def accept(listener: socket.socket) -> tuple[socket.socket, object]:
     """Wait for a connection. Return its socket, and the address that came with it.
 
+    The caller owns the socket, and has to note that it is open.
+
     The address is never asked for again: after an early reset there is none
     (CVE-2024-49769).
 
@@ -73,7 +73,7 @@ async def accept(listener: socket.socket) -> tuple[socket.socket, object]:
         except BlockingIOError:
             await trio.lowlevel.wait_readable(listener)
         else:
-            return note_open(sock), address
+            return sock, address
 
 
 # As socketserver chooses: poll() has no limit on the number of a descriptor, and

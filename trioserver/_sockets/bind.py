@@ -36,9 +36,42 @@ _REMEDIES: Final = {
 }
 
 
+class ServerSocket(socket.socket):
+    """A socket whose family and type are found out once.
+
+    `socket.socket.accept` asks for both, and each time it takes more than 2 000
+    instructions to find out which member of an enumeration it is (CPython 3.13).
+    """
+
+    __slots__ = ("_family", "_type")
+
+    def __init__(
+        self,
+        family: int = -1,
+        kind: int = -1,
+        proto: int = -1,
+        fileno: int | None = None,
+    ) -> None:
+        super().__init__(family, kind, proto, fileno)
+        self._family = super().family
+        self._type = super().type
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """The address family."""
+        return self._family
+
+    @property
+    def type(self) -> socket.SocketKind:
+        """The kind of socket."""
+        return self._type
+
+
 def make_socket(family: int, kind: int) -> socket.socket:
     """Return a new non-blocking socket."""
-    sock = socket.socket(family, kind)
+    # Whoever has put a class of sockets in the place of Python's gets one of those.
+    is_stock = socket.socket in ServerSocket.__bases__
+    sock = ServerSocket(family, kind) if is_stock else socket.socket(family, kind)
     sock.setblocking(False)
     return sock
 
