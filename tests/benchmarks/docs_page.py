@@ -1,4 +1,4 @@
-"""The part of `docs/explanation/benchmarks.md` that is made of results."""
+"""The parts of `benchmarks.md` and `speed.md` that are made of results."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from benchmarks.tables import (
 from benchmarks.works import WORKS
 
 PAGE: Final = ROOT / "docs" / "explanation" / "benchmarks.md"
+SPEED_PAGE: Final = PAGE.with_name("speed.md")
 PICTURES: Final = PAGE.with_suffix("")
 
 BEGIN: Final = "<!-- results: written by `nox -s benchmarks -- --docs` -->\n"
@@ -37,17 +38,29 @@ def update(results: Results, draw: Callable[[Results, Path], list[Path]]) -> Pat
     PAGE.write_text(
         replace_results(PAGE.read_text("utf-8"), results, pictures), "utf-8"
     )
+    SPEED_PAGE.write_text(
+        replace_goals(SPEED_PAGE.read_text("utf-8"), results), "utf-8"
+    )
     return PAGE
 
 
 def replace_results(text: str, results: Results, pictures: list[Path]) -> str:
     """Return the page *text* with these results in the place of the old ones."""
+    return _replace(text, "\n\n".join(_sections(results, pictures)))
+
+
+def replace_goals(text: str, results: Results) -> str:
+    """Return the page *text* with the goals, and what these results say of them."""
+    return _replace(text, goal_table(judge(results)).to_markdown())
+
+
+def _replace(text: str, body: str) -> str:
+    """Return *text* with *body* between the marks."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         message = "the page has lost the marks between which the results stand"
         raise ValueError(message)
-    body = "\n\n".join(_sections(results, pictures))
     return f"{before}{BEGIN}\n{body}\n\n{END}{after}"
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.docs_page import BEGIN, END, PAGE, replace_results
+from benchmarks.docs_page import (
+    BEGIN,
+    END,
+    PAGE,
+    PICTURES,
+    SPEED_PAGE,
+    replace_goals,
+    replace_results,
+)
 from benchmarks.goals import judge
 from benchmarks.results import Failure, Results, Sample, Spread
 from benchmarks.tables import (
@@ -136,3 +144,10 @@ def test_a_page_without_marks_is_an_error(results: Results) -> None:
 
 def test_the_page_of_the_documentation_has_them(results: Results) -> None:
     assert replace_results(PAGE.read_text("utf-8"), results, [])
+
+
+def test_the_page_of_the_goals_is_of_the_results_that_are_kept() -> None:
+    page = SPEED_PAGE.read_text("utf-8")
+    kept = Results.from_json((PICTURES / "results.json").read_text("utf-8"))
+
+    assert replace_goals(page, kept) == page
