@@ -1,1 +1,1 @@
-"""The proof: every server, with every scenario of a real life, and trouble everywhere."""
+"""The proof: each server, each scenario of a real life, and trouble everywhere."""

@@ -116,6 +116,17 @@ class StoppingThreadHandler(UpperThreadHandler):
         self.server.server_close()
 
 
+class AskingThreadHandler(UpperThreadHandler):
+    """Waits for Trio, for the client, and for Trio again."""
+
+    server: AnyServer
+
+    def handle(self) -> None:
+        self.server.handle_timeout()
+        super().handle()
+        self.server.handle_timeout()
+
+
 # Datagrams, in tasks
 
 
@@ -229,6 +240,7 @@ HANDLERS: Final[Mapping[str, Mapping[str, Handler]]] = {
         "failing": FailingThreadHandler,
         "finishing badly": BadlyFinishingThreadHandler,
         "stopping": StoppingThreadHandler,
+        "asking": AskingThreadHandler,
     },
     "datagram, tasks": {
         "upper": UpperDatagramHandler,

@@ -105,10 +105,34 @@ async def full(stage: Stage) -> None:
         await _visited(stage, server, _ask_once, _ask_thrice, _ask_once)
 
 
+async def vanishing_clients(stage: Stage) -> None:
+    """Two clients ask, and reset their connections, or close them unread."""
+    async with stage.serving() as server:
+        await _visited(stage, server, _vanish, _vanish)
+
+
+async def _vanish(stage: Stage, server: AnyServer) -> None:
+    async with stage.connected(server) as client:
+        await client.send(b"hello\n")
+        stage.trial.reset_clients()
+
+
+async def handler_that_asks(stage: Stage) -> None:
+    """A handler in a thread awaits what the server does in Trio."""
+    async with stage.serving("asking") as server:
+        await _visited(stage, server, _half_close, _half_close)
+
+
+async def left_open(stage: Stage) -> None:
+    """The object is not closed in the end."""
+    async with stage.serving(settings={"close": False}) as server:
+        await _visited(stage, server, _ask_once, _ask_thrice)
+
+
 async def refused(stage: Stage) -> None:
     """A client is turned away."""
-    async with stage.serving() as server:
-        server.verify_request = lambda *_: False
+    settings = {"verify_request": lambda *_: False}
+    async with stage.serving(settings=settings) as server:
         async with stage.open(server) as client:
             await client.send(b"hello\n")
             if isinstance(client, StreamClient):
@@ -287,6 +311,9 @@ SCENARIOS: Final = {
                 slow_client,
                 slow_peer,
                 full,
+                vanishing_clients,
+                handler_that_asks,
+                left_open,
                 refused,
                 truncated,
                 failing_handler,

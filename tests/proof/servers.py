@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import socketserver
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
@@ -91,11 +92,36 @@ FORKS: Final = Model(
     cost=8,
 )
 
+FORKS_WITH_TRIO: Final = attrs.evolve(FORKS, name="forks with Trio", handlers="tasks")
+
+ONE_BY_ONE: Final = attrs.evolve(DRIVEN, name="serve_socketserver one by one")
+
+OVERRIDDEN: Final = attrs.evolve(DRIVEN, name="serve_socketserver overridden")
+
 SESSIONS: Final = attrs.evolve(
     TASKS,
     settings={"session_timeout": 0.05},  # nobody tells a session that its peer has gone
     one_at_a_time={"max_sessions": 1},
 )
+
+
+class OverridingServer(socketserver.ThreadingTCPServer):
+    """Overrides what can be overridden."""
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        return super().get_request()
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        return True
+
+    def service_actions(self) -> None:
+        """Do nothing."""
+
+    def process_request(self, request: object, client_address: object) -> None:
+        super().process_request(request, client_address)  # type: ignore[arg-type]  # whatever has come
+
+    def server_close(self) -> None:
+        super().server_close()
 
 
 @attrs.frozen
@@ -131,7 +157,7 @@ class Subject:
     @property
     def is_forking(self) -> bool:
         """Whether requests run in child processes."""
-        return self.model is FORKS
+        return self.model in (FORKS, FORKS_WITH_TRIO)
 
     def make(self, behaviour: str, settings: Settings) -> AnyServer:
         """Make a server whose handlers do as *behaviour* says."""
@@ -156,7 +182,10 @@ SUBJECTS: Final = [
         ("TCPServer", WITHOUT_EDGES, trioserver.TCPServer, LOOPBACK),
         ("TCPServer", THREADS, trioserver.ThreadingTCPServer, LOOPBACK),
         ("TCPServer", FORKS, trioserver.ForkingTCPServer, LOOPBACK),
+        ("TCPServer", FORKS_WITH_TRIO, trioserver.ForkingTCPServer, LOOPBACK),
         ("TCPServer", DRIVEN, socketserver.ThreadingTCPServer, LOOPBACK),
+        ("TCPServer", ONE_BY_ONE, socketserver.TCPServer, LOOPBACK),
+        ("TCPServer", OVERRIDDEN, OverridingServer, LOOPBACK),
         ("UnixStreamServer", TASKS, trioserver.UnixStreamServer, PATH),
         ("UnixStreamServer", WITHOUT_EDGES, trioserver.UnixStreamServer, PATH),
         ("UnixStreamServer", THREADS, trioserver.ThreadingUnixStreamServer, PATH),
@@ -165,7 +194,9 @@ SUBJECTS: Final = [
         ("UDPServer", TASKS, trioserver.UDPServer, LOOPBACK),
         ("UDPServer", THREADS, trioserver.ThreadingUDPServer, LOOPBACK),
         ("UDPServer", FORKS, trioserver.ForkingUDPServer, LOOPBACK),
+        ("UDPServer", FORKS_WITH_TRIO, trioserver.ForkingUDPServer, LOOPBACK),
         ("UDPServer", DRIVEN, socketserver.ThreadingUDPServer, LOOPBACK),
+        ("UDPServer", ONE_BY_ONE, socketserver.UDPServer, LOOPBACK),
         ("UnixDatagramServer", TASKS, trioserver.UnixDatagramServer, PATH),
         ("UnixDatagramServer", THREADS, trioserver.ThreadingUnixDatagramServer, PATH),
         ("UnixDatagramServer", FORKS, trioserver.ForkingUnixDatagramServer, PATH),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import ClassVar, Final, Protocol, TypeAlias
 
@@ -34,7 +34,7 @@ LOST: Final = 0.25
 PATIENCE: Final = 2.0
 
 # What serve_socketserver() takes; the other settings are attributes of the object.
-_ARGUMENTS: Final = frozenset({"max_concurrent_requests", "drain_timeout"})
+_ARGUMENTS: Final = frozenset({"max_concurrent_requests", "drain_timeout", "close"})
 
 
 class Style(Protocol):
@@ -94,14 +94,17 @@ class Stage:
         self, server: AnyServer, arguments: Mapping[str, object]
     ) -> AsyncGenerator[None]:
         # Whatever there is among the arguments, it is of the right type.
-        serve: AnyServer = partial(serve_socketserver, server)
+        serve: AnyServer = partial(serve_socketserver, server, poll_interval=0.001)
         serve.keywords.update(arguments)
+        before = _state_of(server)
         Stage.current = server
-        async with self.trial.watching(serve):
-            try:
-                yield
-            finally:
-                server.shutdown()
+        with nullcontext() if arguments.get("close", True) else server:
+            async with self.trial.watching(serve):
+                try:
+                    yield
+                finally:
+                    server.shutdown()
+            assert _state_of(server) == before
 
     async def shut_down(self, server: AnyServer) -> None:
         """Ask the server to end."""
@@ -154,6 +157,12 @@ class Stage:
             await client.send(GO)
         else:
             self.gate.open()
+
+
+def _state_of(server: AnyServer) -> dict[str, object]:
+    """Return what *server* has, without the flag that a late ``shutdown()`` sets."""
+    flag = "_BaseServer__shutdown_request"
+    return {name: value for name, value in vars(server).items() if name != flag}
 
 
 async def _exchange(client: DatagramClient, lines: set[bytes]) -> None:
