@@ -27,8 +27,8 @@ its promises. Each check prints a line with its figures beside their bounds.
 _EPILOG: Final = """\
 exit code:
   0  every promise was kept
-  1  one was broken
-  2  the command line was wrong, or a check could not be made
+  1  one was broken, or could not be tried
+  2  the command line was wrong
 """
 
 
