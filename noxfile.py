@@ -82,7 +82,10 @@ def proof(session: nox.Session) -> None:
     session.install(".", *_groups("tests"))
     session.env["PYTHONSAFEPATH"] = "1"
     session.env["TRIOSERVER_TEST_EVERYTHING"] = "1"
-    session.run("pytest", "-m", "proof", *PARALLEL, *session.posargs)
+    # Each case wherever there is a process free: the files are few, and long.
+    session.run(
+        "pytest", "-m", "proof", *PARALLEL, "--dist=worksteal", *session.posargs
+    )
 
 
 @nox.session(default=False)

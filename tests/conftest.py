@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-import _trioserver_pytest
 from kit.ctrl_c import enable_ctrl_c
 from kit.points import summary
 
-# pytest finds it by itself in what is installed, but not in a checkout.
-no_leaks = _trioserver_pytest.no_leaks
+pytest_plugins = ["trioserver.testing.pytest_plugin"]
 
 
 @pytest.fixture

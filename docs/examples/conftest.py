@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-import _trioserver_pytest
+from trioserver.testing.pytest_plugin import no_leaks
 
-# pytest finds it by itself in what is installed, but not in a checkout.
-no_leaks = _trioserver_pytest.no_leaks
+__all__ = [
+    "leave_nothing",
+    "no_leaks",
+]  # not the topmost one, which alone may name plugins
 
 
 @pytest.fixture(autouse=True)

@@ -90,6 +90,8 @@ _CONNECTIONS: Final = (
     "slow_client",
     "stopped_by_handler",
     "handler_that_asks",
+    "daemon_that_asks",
+    "stopping_full",
 )
 
 _WAYS_TO_SERVE: Final = (
@@ -112,7 +114,8 @@ _DRIVEN: Final = "*-serve_socketserver*"
 OMISSIONS: Final = (
     Omission(
         _of(_DATAGRAMS, *_CONNECTIONS),
-        "a datagram has no end, and no flow control but the queue of slow_peer",
+        "a datagram has no end, no promise in the queue, and no flow control but that "
+        "of slow_peer",
     ),
     Omission(_of(_STREAMS, "slow_peer"), "slow_client fills more than a queue"),
     Omission(_of(_STREAMS, "truncated"), "streams have no limit for one read"),
@@ -133,7 +136,7 @@ OMISSIONS: Final = (
     ),
     Omission(("*-forks*-stopped_by_handler",), "a child has only a copy of the server"),
     Omission(
-        _of(("*-tasks*", "*-forks*", _DRIVEN), "handler_that_asks"),
+        _of(("*-tasks*", "*-forks*", _DRIVEN), "handler_that_asks", "daemon_that_asks"),
         "only in a thread somebody has to wait for Trio",
     ),
     Omission(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Final, TypeAlias
 
 import attrs
@@ -120,6 +121,13 @@ async def _vanish(stage: Stage, server: AnyServer) -> None:
 async def handler_that_asks(stage: Stage) -> None:
     """A handler in a thread awaits what the server does in Trio."""
     async with stage.serving("asking") as server:
+        await _visited(stage, server, _half_close, _half_close)
+
+
+async def daemon_that_asks(stage: Stage) -> None:
+    """The same, and nobody waits for that thread in the end."""
+    settings = stage.subject.model.cells["daemons"].settings
+    async with stage.serving("asking", settings) as server:
         await _visited(stage, server, _half_close, _half_close)
 
 
@@ -278,6 +286,24 @@ async def _see_end(client: Client, *, is_promised: bool) -> None:
         await client.expect_eof()
 
 
+async def stopping_full(stage: Stage) -> None:
+    """Shut down while one request is in flight, and two clients are in the queue."""
+    async with stage.serving(settings=stage.subject.model.one_at_a_time) as server:
+        async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+            for _ in range(3):
+                client = await stack.enter_async_context(stage.open(server))
+                nursery.start_soon(stage.trial.visit, _hold, stage, server, client)
+
+
+async def _hold(stage: Stage, server: AnyServer, client: Client) -> None:
+    await stage.talk(client, HOLD)
+    await stage.shut_down(server)
+    await stage.release(client)
+    await client.expect(GO.upper())
+    await _see_end(client, is_promised=True)
+    await client.aclose()
+
+
 def _stopping(cell: str) -> Scenario:
     async def play(stage: Stage) -> None:
         await _stop(stage, stage.subject.model.cells[cell])
@@ -313,6 +339,7 @@ SCENARIOS: Final = {
                 full,
                 vanishing_clients,
                 handler_that_asks,
+                daemon_that_asks,
                 left_open,
                 refused,
                 truncated,
@@ -325,6 +352,7 @@ SCENARIOS: Final = {
                 nursery_elsewhere,
                 handle_request,
                 stopped_by_handler,
+                stopping_full,
             )
         ),
         *map(_stopping, CELLS),

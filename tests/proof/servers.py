@@ -72,6 +72,9 @@ WITHOUT_EDGES: Final = attrs.evolve(
     TASKS, name="tasks without edges", settings={"edge_triggered": False}
 )
 
+# Each datagram brings the address that it was sent to: another way to receive.
+EVERYWHERE: Final = attrs.evolve(TASKS, name="tasks on all addresses")
+
 THREADS: Final = Model("threads", one_at_a_time={"max_threads": 1}, cost=2)
 
 # Threads of socketserver's, driven from Trio.
@@ -192,6 +195,7 @@ SUBJECTS: Final = [
         ("UnixStreamServer", FORKS, trioserver.ForkingUnixStreamServer, PATH),
         ("UnixStreamServer", DRIVEN, socketserver.ThreadingUnixStreamServer, _NAME),
         ("UDPServer", TASKS, trioserver.UDPServer, LOOPBACK),
+        ("UDPServer", EVERYWHERE, trioserver.UDPServer, ("0.0.0.0", 0)),  # noqa: S104  # see there
         ("UDPServer", THREADS, trioserver.ThreadingUDPServer, LOOPBACK),
         ("UDPServer", FORKS, trioserver.ForkingUDPServer, LOOPBACK),
         ("UDPServer", FORKS_WITH_TRIO, trioserver.ForkingUDPServer, LOOPBACK),

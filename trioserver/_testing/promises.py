@@ -52,6 +52,6 @@ def promises_replies(server: BaseServer) -> bool:
     """
     return (
         getattr(server, "socket_type", None) == socket.SOCK_STREAM
-        and not server._cancels_on_close()  # noqa: SLF001  # what its flags come to
+        and not server._cancels_on_close()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # what its flags come to
         and server.drain_timeout == math.inf
     )
