@@ -71,7 +71,8 @@ def make_socket(family: int, kind: int) -> socket.socket:
     """Return a new non-blocking socket."""
     # Whoever has put a class of sockets in the place of Python's gets one of those.
     is_stock = socket.socket in ServerSocket.__bases__
-    sock = ServerSocket(family, kind) if is_stock else socket.socket(family, kind)
+    accepts = is_stock and kind == socket.SOCK_STREAM
+    sock = ServerSocket(family, kind) if accepts else socket.socket(family, kind)
     sock.setblocking(False)
     return sock
 

@@ -20,7 +20,7 @@ def test_a_server_socket_says_of_itself_what_any_socket_says() -> None:
 
 
 def test_a_server_socket_can_be_duplicated() -> None:
-    with make_socket(socket.AF_INET, socket.SOCK_DGRAM) as ours, ours.dup() as other:
+    with make_socket(socket.AF_INET, socket.SOCK_STREAM) as ours, ours.dup() as other:
         assert (ours.family, ours.type) == (other.family, other.type)
 
 
@@ -35,3 +35,8 @@ def test_what_a_server_socket_accepts_is_a_plain_socket() -> None:
         ):
             assert type(accepted) is socket.socket
             assert accepted.getpeername() == client.getsockname()
+
+
+def test_a_socket_that_accepts_nothing_is_a_plain_socket() -> None:
+    with make_socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        assert type(sock) is socket.socket
