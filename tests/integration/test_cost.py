@@ -15,6 +15,7 @@ from typing import ClassVar
 import trio
 import trio.testing
 
+from kit.datagrams import UpperDatagramHandler
 from kit.serving import (
     LOOPBACK,
     UpperHandler,
@@ -24,7 +25,8 @@ from kit.serving import (
     receive_line,
     serving,
 )
-from trioserver import Connection, TCPServer
+from trioserver import Connection, TCPServer, UDPServer
+from trioserver._engine.accept_loop import ACCEPT_BATCH
 from trioserver._streams.delivery import is_acknowledged
 
 ROUNDS = 50
@@ -54,6 +56,14 @@ class CountedSocket(socket.socket):
     def shutdown(self, how: int, /) -> None:
         self.calls["shutdown"] += 1
         super().shutdown(how)
+
+    def recvfrom(self, size: int, flags: int = 0, /) -> tuple[bytes, object]:
+        self.calls["recvfrom"] += 1
+        return super().recvfrom(size, flags)
+
+    def sendto(self, data: bytes, flags: int, address: str, /) -> int:  # type: ignore[override]  # as it is called here
+        self.calls["sendto"] += 1
+        return super().sendto(data, flags, address)
 
 
 class CountedServer(TCPServer):
@@ -177,3 +187,48 @@ async def test_an_idle_connection_is_stopped_without_a_wait() -> None:
 
             assert calls == {"recv": 1, "shutdown": 1}
             assert steps["_run"] == 1
+
+
+@asynccontextmanager
+async def asked_by_datagram() -> AsyncIterator[socket.socket]:
+    """Serve a client, which has asked once, so that everything is warm."""
+    server = UDPServer(LOOPBACK, UpperDatagramHandler)
+    server.socket.__class__ = CountedSocket
+    async with serving(server):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(server.server_address)
+            client.setblocking(False)
+            await exchange(client, 1)
+            yield client
+
+
+async def exchange(client: socket.socket, count: int) -> None:
+    """Send datagrams all at once, and receive as many."""
+    for _ in range(count):
+        client.send(b"hello")
+    await trio.testing.wait_all_tasks_blocked()
+    assert [client.recv(100) for _ in range(count)] == [b"HELLO"] * count
+
+
+async def test_a_datagram_costs_three_calls_and_three_steps() -> None:
+    async with asked_by_datagram() as client:
+        with counting() as (calls, steps):
+            for _ in range(ROUNDS):
+                await exchange(client, 1)
+
+            # The second call that receives finds nothing.
+            assert calls == {"recvfrom": 2 * ROUNDS, "sendto": ROUNDS}
+            assert steps["_run_short"] == ROUNDS
+            assert ROUNDS <= steps["serve"] <= 2 * ROUNDS
+
+
+async def test_datagrams_that_have_come_together_share_a_step() -> None:
+    async with asked_by_datagram() as client:
+        with counting() as (calls, steps):
+            for _ in range(ROUNDS):
+                await exchange(client, ACCEPT_BATCH - 1)
+
+            sent = (ACCEPT_BATCH - 1) * ROUNDS
+            assert calls == {"recvfrom": sent + ROUNDS, "sendto": sent}
+            # Two, where the accept loop has let others run in the midst of it.
+            assert ROUNDS <= steps["_run_short"] <= 2 * ROUNDS

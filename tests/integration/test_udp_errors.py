@@ -141,6 +141,28 @@ async def test_a_written_reply_to_nobody_is_dropped_without_an_error(
     assert "A reply of 5 bytes was dropped" in caplog.text
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_written_reply_waits_for_room_even_if_it_is_cancelled(
+    is_cancelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait_writable(_sock: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(trio.lowlevel, "wait_writable", wait_writable)
+    came = Datagram(b"hello", PEER, [], is_truncated=False)
+    full = BlockingIOError(errno.EAGAIN, "full")
+    scripted = ScriptedSocket([full, full, 5])
+    sock = DatagramSocket(came, Replies(as_socket(scripted)))
+
+    with UDPServer(LOOPBACK, UpperDatagramHandler) as server:
+        with trio.CancelScope() as scope:
+            if is_cancelled:
+                scope.cancel()
+            await UpperDatagramHandler((b"hello", sock), PEER, server)
+
+    assert scripted.sent == [(b"HELLO", 0, PEER)]
+
+
 async def test_a_reply_to_a_forged_address_is_no_more_than_a_note(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -127,6 +127,9 @@ class ForkingMixIn:
 
     # Inside
 
+    # They wait for their children.
+    _requests_are_short = False
+
     @cached_property
     def _synchronous_view(self) -> Server:
         """This server as synchronous handlers see it."""

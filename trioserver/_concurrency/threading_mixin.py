@@ -133,6 +133,9 @@ class ThreadingMixIn:
 
     # Inside
 
+    # They wait for their threads.
+    _requests_are_short = False
+
     def _in_thread(self) -> Server:
         """Return this server as threads see it."""
         is_proxy = isinstance(self, ServerProxy)

@@ -7,7 +7,7 @@ from typing import final
 
 from trioserver._datagrams.packet_info import AncillaryItem, destination, reply_source
 from trioserver._datagrams.receiver import Datagram
-from trioserver._datagrams.replies import Buffer, Replies
+from trioserver._datagrams.replies import Address, Buffer, Replies
 from trioserver._datagrams.thread_socket import ThreadDatagramSocket
 
 
@@ -101,3 +101,18 @@ class DatagramSocket:
                 message = "sendto() takes the data, perhaps flags, and an address"
                 raise TypeError(message)
         return await self._replies.send(data, flags, address, self.source)
+
+    def sendto_nowait(self, data: Buffer, address: Address) -> bool:
+        """Send *data* as `sendto` does, unless it would have to wait.
+
+        Not a cancellation point.
+
+        Returns:
+            Whether it was sent.
+
+        Raises:
+            OSError: As `sendto` does.
+        """
+        source = self.source if self._ancillary else ()
+        sent = self._replies.send_nowait(data, 0, address, source)
+        return sent is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from functools import partial
 from typing import Final, NamedTuple, final
 
 import trio
@@ -14,6 +13,7 @@ from trioserver._datagrams.packet_info import (
     ANCILLARY_BYTES,
     AncillaryItem,
     ask_for_destinations,
+    is_wildcard,
 )
 
 # As a plain number: a flag of the enum module takes 2 µs to be looked at.
@@ -21,9 +21,6 @@ _TRUNCATED: Final = int(getattr(socket, "MSG_TRUNC", 0))
 
 # No datagram of UDP is longer.
 MAX_DATAGRAM_BYTES: Final = 65535
-
-# What has addresses of which a socket can have several.
-_WITH_DESTINATIONS: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 
 
 class Datagram(NamedTuple):
@@ -46,7 +43,7 @@ class Datagram(NamedTuple):
 class Receiver:
     """Receives from one socket, which it does not own."""
 
-    __slots__ = ("_receive", "own_address", "socket")
+    __slots__ = ("_is_drained", "_receive", "own_address", "socket")
 
     def __init__(self, sock: socket.socket) -> None:
         """Make *sock*, a bound datagram socket, fit for many tasks.
@@ -61,11 +58,11 @@ class Receiver:
         self.socket = sock
         self.own_address = OwnAddress(sock)
         """Where replies leave from."""
-        self._receive = (
-            partial(_receive_message, ancillary_bytes=_ancillary_bytes(sock))
-            if hasattr(sock, "recvmsg")
-            else _receive_from
-        )
+        self._is_drained = False
+        # recvmsg() takes longer, and on other sockets it has nothing more to tell.
+        # Windows has none.
+        tells_destinations = is_wildcard(sock) and hasattr(sock, "recvmsg")
+        self._receive = _receive_message if tells_destinations else _receive_from
 
     async def receive(self, max_bytes: int) -> Datagram:
         """Wait for a datagram of at most *max_bytes*; a longer one is cut.
@@ -80,32 +77,37 @@ class Receiver:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            try:
-                return self._receive(self.socket, max_bytes)
-            except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.socket)
+            # Not tried in vain a second time.
+            if not self._is_drained:
+                datagram = self.receive_nowait(max_bytes)
+                if datagram is not None:
+                    return datagram
+            await trio.lowlevel.wait_readable(self.socket)
+            self._is_drained = False
+
+    def receive_nowait(self, max_bytes: int) -> Datagram | None:
+        """Return a datagram as `receive` does, or None if there is none.
+
+        Raises:
+            OSError: What the kernel says.
+        """
+        try:
+            return self._receive(self.socket, max_bytes)
+        except BlockingIOError:
+            self._is_drained = True
+            return None
 
 
-def _ancillary_bytes(sock: socket.socket) -> int:
-    """Return the bytes of ancillary data that a datagram of *sock* may come with.
-
-    None on a Unix socket: they could be descriptors, which nobody would close. Where
-    there is no room for them, the kernel closes them itself.
-    """
-    return ANCILLARY_BYTES if sock.family in _WITH_DESTINATIONS else 0
-
-
-def _receive_message(
-    sock: socket.socket, max_bytes: int, *, ancillary_bytes: int
-) -> Datagram:
-    data, ancillary, flags, address = sock.recvmsg(max_bytes, ancillary_bytes)
+def _receive_message(sock: socket.socket, max_bytes: int) -> Datagram:
+    data, ancillary, flags, address = sock.recvmsg(max_bytes, ANCILLARY_BYTES)
     return Datagram(data, address, ancillary, bool(flags & _TRUNCATED))
 
 
 def _receive_from(sock: socket.socket, max_bytes: int) -> Datagram:
-    """Receive where there is no recvmsg(), as on Windows.
+    """Receive what has one destination only.
 
-    All of it: there, what is longer than its buffer is an error, and lost.
+    One byte more than is wanted shows whether it was cut. On Windows all of it has to
+    be received: what is longer than its buffer is an error there, and lost.
     """
     data, address = sock.recvfrom(MAX_DATAGRAM_BYTES + 1)
     return Datagram(data[:max_bytes], address, [], len(data) > max_bytes)

@@ -38,6 +38,9 @@ MAX_PAUSE: Final = 0.05
 # What `socket.socket.sendto` takes.
 Buffer = bytes | bytearray | memoryview
 
+# An address of any family.
+Address = tuple[object, ...] | str | bytes
+
 
 def is_answerable(address: object) -> bool:
     """Whether a reply can be sent to *address*.
@@ -87,16 +90,38 @@ class Replies:
             raise nameless_peer()
         await self._budget.spend()
         pause = 0.0
-        while True:
-            try:
-                return self._send_nowait(data, flags, address, source)
-            except BlockingIOError:
-                await self._wait_for_room(pause)
-                pause = min(pause * 2 or FIRST_PAUSE, MAX_PAUSE)
-            except OSError as error:
-                if error.errno in NOBODY_ERRNOS:
-                    raise connection_lost(error) from error
-                raise
+        to = cast("Address", address)
+        while (sent := self.send_nowait(data, flags, to, source)) is None:
+            await self._wait_for_room(pause)
+            pause = min(pause * 2 or FIRST_PAUSE, MAX_PAUSE)
+        return sent
+
+    def send_nowait(
+        self,
+        data: Buffer,
+        flags: int,
+        address: Address,
+        source: Sequence[AncillaryItem],
+    ) -> int | None:
+        """Send one datagram as `send` does, or return None if there is no room for it.
+
+        Raises:
+            OSError: As `send` does.
+            trio.ClosedResourceError: As `send` does.
+        """
+        try:
+            if source:
+                return self.socket.sendmsg([data], source, flags, address)
+            return self.socket.sendto(data, flags, address)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno in NOBODY_ERRNOS:
+                raise connection_lost(error) from error
+            if self.socket.fileno() == -1:
+                message = "the server was closed, and with it the socket for replies"
+                raise trio.ClosedResourceError(message) from error
+            raise
 
     def forget_waiters(self) -> None:
         """Forget who waits to send: in a forked child nobody does."""
@@ -108,17 +133,6 @@ class Replies:
             if trio.lowlevel.in_trio_run():
                 trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
-
-    def _send_nowait(
-        self, data: Buffer, flags: int, address: object, source: Sequence[AncillaryItem]
-    ) -> int:
-        if self.socket.fileno() == -1:
-            message = "the server was closed, and with it the socket for replies"
-            raise trio.ClosedResourceError(message)
-        to = cast("tuple[object, ...] | str | bytes", address)  # any family's
-        if source:
-            return self.socket.sendmsg([data], source, flags, to)
-        return self.socket.sendto(data, flags, to)
 
     async def _wait_for_room(self, pause: float) -> None:
         """Wait for the socket, and from the second time on for some time as well.

@@ -16,6 +16,8 @@ from trioserver._engine.hooks import ClientAddress, Request
 # here, so that nobody waits for longer than half a millisecond.
 ACCEPT_BATCH: Final = 16
 
+# Returns a request that is there already, without waiting.
+GetQueued = Callable[[], tuple[Request, ClientAddress] | None]
 GetRequest = Callable[[], Awaitable[tuple[Request, ClientAddress]]]
 StartRequest = Callable[[Request, ClientAddress, Slot], None]
 
@@ -27,6 +29,8 @@ async def accept_forever(
     start: StartRequest,
     admission: Admission,
     failures: AcceptFailures,
+    *,
+    get_queued: GetQueued = lambda: None,
 ) -> None:
     """Accept requests and start each one.
 
@@ -38,6 +42,7 @@ async def accept_forever(
         start: Takes ownership of it. Does not wait.
         admission: Where the slots come from.
         failures: Decides what follows a failure.
+        get_queued: Asked first, after each request; fails as *get_request* does.
 
     Raises:
         ListenerBrokenError: If the listener will never accept again.
@@ -47,8 +52,11 @@ async def accept_forever(
     while True:
         for _ in range(ACCEPT_BATCH):
             slot = admission.slot()
-            await slot.take()
-            pause = await accept_one(get_request, start, slot, failures)
+            if not slot.take_nowait():
+                await slot.take()
+            pause = await accept_one(
+                get_request, start, slot, failures, get_queued=get_queued
+            )
             if pause is not None:
                 await trio.sleep(pause)
         await trio.lowlevel.checkpoint()
@@ -60,6 +68,8 @@ async def accept_one(
     start: StartRequest,
     slot: Slot,
     failures: AcceptFailures,
+    *,
+    get_queued: GetQueued = lambda: None,
 ) -> float | None:
     """Accept one request and start it with *slot*, or release the slot.
 
@@ -67,7 +77,7 @@ async def accept_one(
         None, or after a failure the seconds to wait before the next try.
     """
     try:
-        request, client_address = await get_request()
+        request, client_address = get_queued() or await get_request()
     except (OSError, trio.BrokenResourceError) as error:
         slot.release()
         return failures.pause_after(error)

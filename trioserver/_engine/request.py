@@ -10,7 +10,13 @@ import trio
 from trioserver._cancellation import cleanup_scope, is_cancelled
 from trioserver._engine.admission import Slot
 from trioserver._engine.forceful_close import close_forcefully
-from trioserver._engine.hooks import ClientAddress, Request, ServerHooks, settled
+from trioserver._engine.hooks import (
+    ClientAddress,
+    Request,
+    ServerHooks,
+    is_idle,
+    settled,
+)
 from trioserver._exception_groups import raise_unchanged, split_errors
 
 
@@ -19,7 +25,7 @@ from trioserver._exception_groups import raise_unchanged, split_errors
 @trio.lowlevel.enable_ki_protection
 async def run_request(
     hooks: ServerHooks, request: Request, client_address: ClientAddress, slot: Slot
-) -> None:
+) -> bool:
     """Take *request* through its life.
 
     A request that was processed has been shut down by ``process_request()``, or
@@ -32,20 +38,28 @@ async def run_request(
         client_address: Where it came from.
         slot: Waited for first, unless it is taken already. Released at the end.
 
+    Returns:
+        Whether nothing has failed.
+
     Raises:
         BaseException: What is no `Exception`, and what ``handle_error()`` raises; a
             group, if there is more than one.
     """
     try:
         admitted = slot.is_taken or await slot.take()
-        if admitted and await _verify(hooks, request, client_address):
+        if admitted and (
+            is_idle(hooks.verify_request)
+            or await _verify(hooks, request, client_address)
+        ):
             await _process(hooks, request, client_address)
         else:
             await _shut_down(hooks, request)
     except BaseException as error:  # it is split, and what is not ours is raised
         await _end_badly(hooks, request, client_address, error)
+        return False
     finally:
         slot.release()
+    return True
 
 
 async def _end_badly(

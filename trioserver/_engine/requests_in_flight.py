@@ -8,7 +8,7 @@ outer one, or of the caller's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -17,7 +17,7 @@ from contextlib import (
     nullcontext,
 )
 from contextvars import Context, ContextVar, copy_context
-from typing import Final, final
+from typing import Any, Final, final
 
 import attrs
 import trio
@@ -25,6 +25,7 @@ import trio
 from trioserver._engine.admission import Slot
 from trioserver._engine.hooks import ClientAddress, Request, ServerHooks
 from trioserver._engine.request import run_request
+from trioserver._engine.task_pool import TaskPool
 from trioserver._exception_groups import un_nested
 from trioserver._exceptions import AlreadyServingError
 
@@ -49,6 +50,7 @@ class RequestsInFlight:
     """Runs requests, and knows which of them are still running."""
 
     __slots__ = (
+        "_are_short",
         "_beside",
         "_closed",
         "_closing",
@@ -60,6 +62,7 @@ class RequestsInFlight:
         "_nursery",
         "_on_end",
         "_on_idle",
+        "_pool",
         "_scopes",
         "is_cancelled",
         "is_entered",
@@ -71,6 +74,8 @@ class RequestsInFlight:
         on_end: Callable[[], None],
         on_idle: Callable[[], None],
         beside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        *,
+        are_short: bool = False,
     ) -> None:
         """Run requests for a server.
 
@@ -81,6 +86,8 @@ class RequestsInFlight:
             on_idle: Called when the last request that runs has ended.
             beside: Entered before the first request starts, and left after the last
                 has ended.
+            are_short: Whether most requests need not wait for anything. Then several
+                may share a step of a task.
         """
         self.is_cancelled = False
         """Whether `cancel` was called since `open`."""
@@ -90,7 +97,9 @@ class RequestsInFlight:
         self._on_end = on_end
         self._on_idle = on_idle
         self._beside = beside
+        self._are_short = are_short
         self._nursery: trio.Nursery | None = None
+        self._pool: TaskPool[InFlight] | None = None
         self._context = Context()
         self._closing = trio.Event()
         self._closed = trio.Event()
@@ -182,15 +191,19 @@ class RequestsInFlight:
         with un_nested():
             try:
                 async with self._beside(), trio.open_nursery() as self._nursery:
+                    run = self._run_short if self._are_short else self._run
+                    pool = TaskPool(self._nursery, self._context, run)
+                    self._pool = pool
                     task_status.started()
                     try:
                         await closing.wait()
                     finally:
+                        pool.end()
                         if not closing.is_set():
                             closing.set()
                             self._on_end()
             finally:
-                self._nursery = None
+                self._nursery = self._pool = None
 
     # Running requests
 
@@ -203,11 +216,11 @@ class RequestsInFlight:
             trio.ClosedResourceError: If requests cannot be started any more. The
                 caller goes on owning the request.
         """
-        if self._nursery is None or self._closing.is_set():
+        if self._pool is None or self._closing.is_set():
             message = "no request can be started: the server is stopping"
             raise trio.ClosedResourceError(message)
         in_flight = InFlight(request, client_address, slot)
-        self._context.run(self._nursery.start_soon, self._run, in_flight)
+        self._pool.start(in_flight)
         self._live.add(in_flight)
 
     @trio.lowlevel.enable_ki_protection
@@ -221,28 +234,67 @@ class RequestsInFlight:
             self._scopes.add(scope)
             self._live.add(in_flight)
             try:
-                await self._run(in_flight)
+                _current.set(in_flight)
+                await self._take_through_life(in_flight)
             finally:
+                self._note_end(in_flight)
                 self._scopes.discard(scope)
                 _current.set(outer)
 
     @trio.lowlevel.enable_ki_protection
-    async def _run(self, in_flight: InFlight) -> None:
-        _current.set(in_flight)
-        try:
-            await run_request(
-                self._hooks,
-                in_flight.request,
-                in_flight.client_address,
-                in_flight.slot,
-            )
-        finally:
-            self._live.discard(in_flight)
+    async def _run(self, first: InFlight) -> None:
+        """Run requests in a task of their own, one after the other."""
+        pool, task = self._pool, trio.lowlevel.current_task()
+        assert pool is not None  # noqa: S101  # it has started this task
+        in_flight: InFlight | None = first
+        del first
+        while in_flight is not None:
+            _current.set(in_flight)
+            went_well = False
+            try:
+                went_well = await self._take_through_life(in_flight)
+            finally:
+                self._note_end(in_flight)
+            in_flight = None  # not held while the task waits
+            if went_well:
+                in_flight = await pool.next_work(task)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run_short(self, first: InFlight) -> None:
+        """Run requests as `_run` does, several in one step if they need not wait."""
+        pool, task = self._pool, trio.lowlevel.current_task()
+        assert pool is not None  # noqa: S101  # it has started this task
+        in_flight: InFlight | None = first
+        del first
+        while in_flight is not None:
+            context = self._context.copy()
+            context.run(_current.set, in_flight)
+            went_well = False
+            try:
+                life = self._take_through_life(in_flight)
+                went_well = await pool.begin(life, context, task)
+            finally:
+                self._note_end(in_flight)
+                if not went_well:
+                    pool.hand_over()
+            del life, context
+            in_flight = None  # not held while the task waits
+            if went_well:
+                in_flight = pool.take(task) or await pool.next_work(task)
+
+    def _take_through_life(self, in_flight: InFlight) -> Coroutine[Any, Any, bool]:  # type: ignore[explicit-any]  # as `run_request` has it
+        return run_request(
+            self._hooks, in_flight.request, in_flight.client_address, in_flight.slot
+        )
+
+    def _note_end(self, in_flight: InFlight) -> None:
+        self._live.discard(in_flight)
+        if self._leaving:
             del self._leaving[in_flight]
-            if self._lot:
-                self._lot.unpark_all()
-            if not self._live:
-                self._on_idle()
+        if self._lot:
+            self._lot.unpark_all()
+        if not self._live:
+            self._on_idle()
 
     # Ending them
 

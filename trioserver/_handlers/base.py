@@ -6,7 +6,14 @@ from collections.abc import Awaitable, Generator
 from typing import Any
 
 from trioserver._cancellation import CLEANUP_TIMEOUT, cleanup_scope
-from trioserver._engine.hooks import ClientAddress, Request, Server, settled
+from trioserver._engine.hooks import (
+    ClientAddress,
+    Request,
+    Server,
+    idle,
+    is_idle,
+    settled,
+)
 
 
 class BaseRequestHandler:
@@ -46,7 +53,8 @@ class BaseRequestHandler:
         return self._run().__await__()
 
     async def _run(self) -> None:
-        await settled(self.setup())
+        if not is_idle(self.setup):
+            await settled(self.setup())
         try:
             await settled(self.handle())
         except GeneratorExit:
@@ -60,6 +68,8 @@ class BaseRequestHandler:
         await self._finish()
 
     async def _finish(self) -> None:
+        if is_idle(self.finish):
+            return
         with cleanup_scope(self._cleanup_timeout):
             await settled(self.finish())
 
@@ -81,12 +91,14 @@ class BaseRequestHandler:
         timeout: float = getattr(self.server, "cleanup_timeout", CLEANUP_TIMEOUT)
         return timeout
 
+    @idle
     async def setup(self) -> None:
         """Prepare for `handle`. If it raises, `finish` is not called."""
 
     async def handle(self) -> None:
         """Do all the work that the request asks for."""
 
+    @idle
     async def finish(self) -> None:
         """Clean up after `handle`, whether it returned or raised.
 

@@ -45,14 +45,26 @@ class DatagramRequestHandler(BaseRequestHandler):
         Raises:
             OSError: If it cannot be sent.
         """
+        if not self._reply_now():
+            await self.socket.sendto(self.wfile.getvalue(), self.client_address)
+
+    async def _finish(self) -> None:
+        # A reply that need not wait need not be protected from a cancellation.
+        ours = DatagramRequestHandler.finish
+        is_ours = getattr(self.finish, "__func__", None) is ours
+        if not is_ours or not self._reply_now():
+            await super()._finish()
+
+    def _reply_now(self) -> bool:
+        """Send the reply, if there is one. Return False if it would have to wait."""
         reply = self.wfile.getvalue()
         if not reply or not self._has_succeeded:
-            return
+            return True
         if not is_answerable(self.client_address):
             log(
                 logging.DEBUG,
                 f"A reply of {len(reply)} bytes was dropped: its client on "
                 f"{escape(self.server.server_address)} has no address",
             )
-            return
-        await self.socket.sendto(reply, self.client_address)
+            return True
+        return self.socket.sendto_nowait(reply, self.client_address)

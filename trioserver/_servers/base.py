@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import TracebackType
@@ -26,6 +26,7 @@ from trioserver._engine.hooks import (
     Request,
     Server,
     ServerHooks,
+    idle,
     settled,
 )
 from trioserver._engine.requests_in_flight import RequestsInFlight
@@ -88,6 +89,9 @@ class BaseServer:
     # What limits how many requests run at once.
     _slot_settings: ClassVar[frozenset[str]] = frozenset({"max_concurrent_requests"})
 
+    # Whether most requests need not wait for anything.
+    _requests_are_short: ClassVar[bool] = False
+
     server_address: ClientAddress
     """Where the server listens."""
 
@@ -120,6 +124,7 @@ class BaseServer:
             self._serving.cancel,
             self._note_idle,
             self._beside_requests,
+            are_short=self._requests_are_short,
         )
         self._failures = AcceptFailures(self._where, self._is_listening)
         self._closing = Closing(self._close_at_once)
@@ -344,6 +349,7 @@ class BaseServer:
         message = f"{type(self).__name__} must define get_request()"
         raise NotImplementedError(message)
 
+    @idle
     async def verify_request(
         self, request: Request, client_address: ClientAddress
     ) -> bool:
@@ -444,14 +450,19 @@ class BaseServer:
             self._requests.start,
             self._admission,
             self._failures,
+            get_queued=self._get_queued,
         )
         if self._has_service_actions():
             await accept_beside(accepting, self.service_actions, poll_interval)
         else:
             await accepting()
 
-    async def _get_request(self) -> tuple[Request, ClientAddress]:
-        return await settled(self.get_request())
+    def _get_request(self) -> Awaitable[tuple[Request, ClientAddress]]:
+        return settled(self.get_request())
+
+    def _get_queued(self) -> tuple[Request, ClientAddress] | None:
+        """Return a request that is there already, if it is found without waiting."""
+        return None
 
     def _check_handler(self, handler: object) -> None:
         """Refuse a *handler* that this kind of server could not run."""

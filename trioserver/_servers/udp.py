@@ -18,7 +18,13 @@ from trioserver._datagrams.packet_info import ask_for_destinations
 from trioserver._datagrams.receiver import MAX_DATAGRAM_BYTES, Datagram, Receiver
 from trioserver._datagrams.replies import Replies
 from trioserver._datagrams.statistics import DatagramCounts, DatagramStatistics
-from trioserver._engine.hooks import ClientAddress, Request, settled
+from trioserver._engine.hooks import (
+    ClientAddress,
+    Request,
+    idle,
+    is_idle,
+    settled,
+)
 from trioserver._engine.log_interval import LogInterval
 from trioserver._handlers.checking import refuse_handlers
 from trioserver._handlers.session import DatagramSessionHandler
@@ -148,9 +154,11 @@ class UDPServer(TCPServer):
         self, request: Request, client_address: ClientAddress
     ) -> None:
         """Handle the datagram, or call `handle_truncated`."""
-        if await self._process_here(request, client_address):
+        if _is_truncated(request):
+            await self._drop_truncated(request, client_address)
             return
-        await super().finish_request(request, client_address)
+        # What BaseServer does here, without waiting for it.
+        await settled(self.RequestHandlerClass(request, client_address, self))
         self._note_handled()
 
     async def handle_truncated(
@@ -174,13 +182,16 @@ class UDPServer(TCPServer):
 
     async def shutdown_request(self, request: Request) -> None:
         """Call `close_request`: a datagram has no end to be told."""
-        await settled(self.close_request(request))
+        if not is_idle(self.close_request):
+            await settled(self.close_request(request))
 
+    @idle
     async def close_request(self, request: Request) -> None:
         """Do nothing: the socket is the server's."""
 
     # Inside
 
+    _requests_are_short = True
     _unfit_handlers: tuple[type, ...] = (StreamRequestHandler, DatagramSessionHandler)
 
     def _make_counts(self) -> DatagramCounts:
@@ -191,16 +202,31 @@ class UDPServer(TCPServer):
         while True:
             receiver, replies = self._channel()
             datagram = await receiver.receive(self.max_packet_size)
-            self._counts.received += 1
-            if self._counts.received % LOOK_FOR_DROPS_EVERY == 0:
-                self._look_for_drops()
-            if self.accept_own_datagrams or (
-                datagram.address not in receiver.own_address
-            ):
+            if self._is_to_handle(datagram, receiver):
                 return datagram, replies
-            self._drop_own(datagram)
             # A flood of these shall starve nobody, either.
             await trio.lowlevel.checkpoint()
+
+    def _get_queued(self) -> tuple[Request, ClientAddress] | None:
+        # As get_request() would return it, unless that is somebody else's.
+        if getattr(self.get_request, "__func__", None) is not UDPServer.get_request:
+            return None
+        receiver, replies = self._channel()
+        datagram = receiver.receive_nowait(self.max_packet_size)
+        if datagram is None or not self._is_to_handle(datagram, receiver):
+            return None
+        return self._datagram_request(datagram, replies), datagram.address
+
+    def _is_to_handle(self, datagram: Datagram, receiver: Receiver) -> bool:
+        """Count *datagram*, and drop it if it comes from the server itself."""
+        counts = self._counts
+        counts.received += 1
+        if counts.received % LOOK_FOR_DROPS_EVERY == 0:
+            self._look_for_drops()
+        if self.accept_own_datagrams or datagram.address not in receiver.own_address:
+            return True
+        self._drop_own(datagram)
+        return False
 
     def _note_handled(self) -> None:
         self._counts.handled += 1
@@ -271,9 +297,14 @@ class UDPServer(TCPServer):
     ) -> bool:
         if not _is_truncated(request):
             return False
+        await self._drop_truncated(request, client_address)
+        return True
+
+    async def _drop_truncated(
+        self, request: Request, client_address: ClientAddress
+    ) -> None:
         self._counts.truncated += 1
         await settled(self.handle_truncated(request, client_address))
-        return True
 
     def _note_idle(self) -> None:
         # Requests may go on after the socket is closed, and send their replies.

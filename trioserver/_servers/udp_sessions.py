@@ -139,6 +139,7 @@ class UDPSessionServer(UDPServer):
 
     # Inside
 
+    _requests_are_short = False
     _unfit_handlers = (StreamRequestHandler, DatagramRequestHandler)
 
     def _route(

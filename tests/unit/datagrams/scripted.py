@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections import deque
 from collections.abc import Iterable
@@ -11,6 +12,9 @@ import attrs
 
 # What one call does: it returns this, or raises it.
 Outcome = tuple[object, ...] | bytes | int | BaseException
+
+# What ``recvmsg()`` returns.
+_Message = tuple[bytes, list[object], int, object]
 
 PEER = ("192.0.2.1", 40000)
 
@@ -33,6 +37,13 @@ class ScriptedSocket:
 
     def recvmsg(self, *_: int) -> object:
         return self._play()
+
+    def recvfrom(self, max_bytes: int) -> object:
+        """Play what `recvmsg` would return: there is room for a byte more."""
+        data, _, flags, address = cast("_Message", self._play())
+        is_cut = flags & socket.MSG_TRUNC
+        assert len(data) < max_bytes
+        return data + b"+" if is_cut else data, address
 
     def sendto(self, *arguments: object) -> object:
         return self._send(arguments)
@@ -65,6 +76,8 @@ class ScriptedSocket:
         self.is_closed = True
 
     def _send(self, arguments: tuple[object, ...]) -> object:
+        if self.is_closed:
+            raise OSError(errno.EBADF, "closed")
         result = self._play()
         self.sent.append(arguments)
         return result

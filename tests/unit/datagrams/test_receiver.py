@@ -8,6 +8,7 @@ import socket
 import pytest
 import trio
 
+from kit.serving import LOOPBACK, STUCK
 from trioserver._datagrams.receiver import Receiver
 from unit.datagrams.scripted import PEER, ScriptedSocket, as_socket, datagram
 
@@ -56,6 +57,52 @@ def test_refuses_a_socket_without_an_address() -> None:
     assert caught.value.errno == errno.EINVAL
 
 
+async def test_does_not_try_a_second_time_when_there_was_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[object] = []
+
+    async def wait_readable(sock: object) -> None:
+        waits.append(sock)
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(trio.lowlevel, "wait_readable", wait_readable)
+    nothing = BlockingIOError(errno.EAGAIN, "nothing")
+    scripted = ScriptedSocket([nothing, datagram(b"1"), datagram(b"2"), nothing])
+    receiver = Receiver(as_socket(scripted))
+
+    assert receiver.receive_nowait(100) is None
+    assert (await receiver.receive(100)).data == b"1"
+    assert waits == [scripted]
+    assert (await receiver.receive(100)).data == b"2"
+    assert receiver.receive_nowait(100) is None
+
+
+async def test_a_cancelled_wait_has_received_nothing() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(LOOPBACK)
+        receiver = Receiver(sock)
+        with trio.move_on_after(0):
+            await receiver.receive(100)
+        with trio.move_on_after(0.01) as scope:
+            await receiver.receive(100)
+        assert scope.cancelled_caught
+
+        sock.sendto(b"hello", sock.getsockname())
+        with trio.fail_after(STUCK):
+            assert (await receiver.receive(100)).data == b"hello"
+
+
+WILDCARD = ("0.0.0.0", 9)  # noqa: S104  # nobody listens
+
+
+async def test_asks_where_a_datagram_was_sent_to_if_that_can_vary() -> None:
+    message = b"hello", [(0, 8, b"")], 0, PEER
+    receiver = Receiver(as_socket(ScriptedSocket([message], address=WILDCARD)))
+
+    assert await receiver.receive(100) == (b"hello", PEER, [(0, 8, b"")], False)
+
+
 class WithoutMessages(ScriptedSocket):
     """As a socket is on Windows."""
 
@@ -69,13 +116,15 @@ class WithoutMessages(ScriptedSocket):
         return self._play()
 
 
+@pytest.mark.parametrize("address", [WILDCARD, PEER])
 @pytest.mark.parametrize(
     ("data", "received"), [(b"abc", (b"abc", False)), (b"abcd", (b"abc", True))]
 )
 async def test_sees_it_without_flags_too(
-    data: bytes, received: tuple[bytes, bool]
+    data: bytes, received: tuple[bytes, bool], address: object
 ) -> None:
-    receiver = Receiver(as_socket(WithoutMessages([(data, PEER)])))
+    scripted = WithoutMessages([(data, PEER)], address=address)
+    receiver = Receiver(as_socket(scripted))
 
     came = await receiver.receive(3)
 
