@@ -105,6 +105,25 @@ async def test_a_handler_may_close_the_server_whatever_thread_it_runs_in(
                 assert await in_thread(talk, client) == b"HELLO\n"
 
 
+class ClosedServer(socketserver.ThreadingTCPServer):
+    """Is closed by somebody, just before it accepts."""
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        self.server_close()
+        while not isinstance(self.socket, socket.socket):  # until it has its own again
+            threading.Event().wait(0.001)
+        return super().get_request()
+
+
+async def test_a_close_while_the_queue_is_emptied_is_no_error() -> None:
+    server = ClosedServer(LOOPBACK, UpperThreadHandler)
+    server._BaseServer__shutdown_request = True  # type: ignore[attr-defined]  # private
+    with trio.fail_after(STUCK), connect_blocking(server):
+        await serve_socketserver(server)
+
+    assert server.socket.fileno() == -1
+
+
 class FlaggingHandler(UpperThreadHandler):
     """Stops its server as handlers do that know that ``shutdown()`` would hang."""
 
