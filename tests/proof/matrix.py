@@ -130,10 +130,6 @@ OMISSIONS: Final = (
     Omission(
         ("*-serve_socketserver-overridden-refused",), "it overrides verify_request()"
     ),
-    Omission(
-        ("*-serve_socketserver-overridden-stopped_by_handler",),
-        "its process_request() starts a thread, which would join itself",
-    ),
     Omission(("*-forks*-stopped_by_handler",), "a child has only a copy of the server"),
     Omission(
         _of(("*-tasks*", "*-forks*", _DRIVEN), "handler_that_asks", "daemon_that_asks"),

@@ -262,6 +262,7 @@ class Driver(BaseServer):
             admission=self._admission,
             failures=self._failures,
             max_wait=self.drain_timeout,
+            is_closed=lambda: self._serving.is_closed,
         )
 
     def _is_listening(self) -> bool:

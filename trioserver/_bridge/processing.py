@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socketserver
 import threading
+from contextvars import copy_context
 from functools import partial
 from typing import final
 
@@ -25,8 +26,19 @@ class StartedThreads(threading.local):
         self._threads: list[threading.Thread] = []
 
     def append(self, thread: threading.Thread) -> None:
-        """Note *thread*, which is about to be started."""
+        """Note *thread*, which is about to be started.
+
+        It works for the request of this thread, and gets the same context: who closes
+        the server there waits for all other requests.
+        """
         self._threads.append(thread)
+        context, run = copy_context(), thread.run
+
+        def run_in_context() -> None:
+            del thread.run  # which would keep this, and so itself
+            context.run(run)
+
+        thread.run = run_in_context  # type: ignore[method-assign]  # of this one only
 
     def join(self) -> None:
         """Wait for those that were noted in this thread."""

@@ -14,6 +14,7 @@ import trio
 from trioserver._engine.accept_failures import AcceptFailures
 from trioserver._engine.accept_loop import GetRequest, StartRequest, accept_one
 from trioserver._engine.admission import Admission
+from trioserver._exceptions import ListenerBrokenError
 
 # No queue is longer: the largest backlog that listen() is asked for.
 MAX_QUEUED: Final = 0xFFFF
@@ -31,6 +32,7 @@ async def start_queued(
     admission: Admission,
     failures: AcceptFailures,
     max_wait: float,
+    is_closed: Callable[[], bool],
 ) -> None:
     """Accept and start every request that waits in the queue.
 
@@ -44,13 +46,23 @@ async def start_queued(
         admission: Where the slots come from.
         failures: Decides what follows a failure.
         max_wait: Seconds to go on for, at the most.
+        is_closed: Whether somebody has closed the server meanwhile: then there is no
+            queue any more.
+
+    Raises:
+        ListenerBrokenError: If the listener will never accept again.
     """
     with trio.move_on_after(min(QUEUE_TIMEOUT, max_wait)):
         for _ in range(MAX_QUEUED):
             if not has_queued():
                 return
             slot = admission.slot()
-            pause = await accept_one(get_request, start, slot, failures)
+            try:
+                pause = await accept_one(get_request, start, slot, failures)
+            except (trio.ClosedResourceError, ListenerBrokenError):
+                if is_closed():
+                    return
+                raise
             # A pass of the scheduler after each, even without a pause: tasks that begin
             # in one pass begin in any order, and these shall get their slots in turn.
             await trio.sleep(pause or 0)

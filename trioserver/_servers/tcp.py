@@ -243,6 +243,7 @@ class TCPServer(BaseServer):
             admission=self._admission,
             failures=self._failures,
             max_wait=self.drain_timeout,
+            is_closed=lambda: self._serving.is_closed,
         )
 
     def _owns_listener(self) -> bool:

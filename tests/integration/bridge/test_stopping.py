@@ -77,6 +77,53 @@ async def test_a_handler_may_shut_down_what_was_shut_down_before_it_served(
                 assert await in_thread(talk, client) == b"HELLO\n"
 
 
+class OwnThreadsServer(socketserver.ThreadingTCPServer):
+    """Starts a thread for each request, in that which it is given for it."""
+
+    def process_request(self, request: object, client_address: object) -> None:
+        super().process_request(request, client_address)  # type: ignore[arg-type]  # whatever has come
+
+
+class ClosingHandler(UpperThreadHandler):
+    """Closes its server, which joins all threads but this one."""
+
+    def handle(self) -> None:
+        super().handle()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize("server_class", [*SERVERS, OwnThreadsServer])
+async def test_a_handler_may_close_the_server_whatever_thread_it_runs_in(
+    server_class: type[socketserver.TCPServer],
+) -> None:
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(
+                serve_socketserver, server_class(LOOPBACK, ClosingHandler)
+            )
+            with connect_blocking(server) as client:
+                assert await in_thread(talk, client) == b"HELLO\n"
+
+
+class ClosedServer(socketserver.ThreadingTCPServer):
+    """Is closed by somebody, just before it accepts."""
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        self.server_close()
+        while not isinstance(self.socket, socket.socket):  # until it has its own again
+            threading.Event().wait(0.001)
+        return super().get_request()
+
+
+async def test_a_close_while_the_queue_is_emptied_is_no_error() -> None:
+    server = ClosedServer(LOOPBACK, UpperThreadHandler)
+    server._BaseServer__shutdown_request = True  # type: ignore[attr-defined]  # private
+    with trio.fail_after(STUCK), connect_blocking(server):
+        await serve_socketserver(server)
+
+    assert server.socket.fileno() == -1
+
+
 class FlaggingHandler(UpperThreadHandler):
     """Stops its server as handlers do that know that ``shutdown()`` would hang."""
 
