@@ -77,34 +77,6 @@ async def test_a_handler_may_shut_down_what_was_shut_down_before_it_served(
                 assert await in_thread(talk, client) == b"HELLO\n"
 
 
-class OwnThreadsServer(socketserver.ThreadingTCPServer):
-    """Starts a thread for each request, in that which it is given for it."""
-
-    def process_request(self, request: object, client_address: object) -> None:
-        super().process_request(request, client_address)  # type: ignore[arg-type]  # whatever has come
-
-
-class ClosingHandler(UpperThreadHandler):
-    """Closes its server, which joins all threads but this one."""
-
-    def handle(self) -> None:
-        super().handle()
-        self.server.server_close()
-
-
-@pytest.mark.parametrize("server_class", [*SERVERS, OwnThreadsServer])
-async def test_a_handler_may_close_the_server_whatever_thread_it_runs_in(
-    server_class: type[socketserver.TCPServer],
-) -> None:
-    with trio.fail_after(STUCK):
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(
-                serve_socketserver, server_class(LOOPBACK, ClosingHandler)
-            )
-            with connect_blocking(server) as client:
-                assert await in_thread(talk, client) == b"HELLO\n"
-
-
 class ClosedServer(socketserver.ThreadingTCPServer):
     """Is closed by somebody, just before it accepts."""
 
@@ -265,7 +237,14 @@ class ClosingHandler(UpperThreadHandler):
         super().handle()
 
 
-@both
+class OwnThreadsServer(socketserver.ThreadingTCPServer):
+    """Starts a thread for each request, in that which it is given for it."""
+
+    def process_request(self, request: object, client_address: object) -> None:
+        super().process_request(request, client_address)  # type: ignore[arg-type]  # whatever has come
+
+
+@pytest.mark.parametrize("server_class", [*SERVERS, OwnThreadsServer])
 async def test_a_handler_may_close_the_server(
     server_class: type[socketserver.TCPServer],
 ) -> None:
