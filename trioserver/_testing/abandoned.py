@@ -6,11 +6,19 @@ import ctypes
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from types import CoroutineType
+from typing import Protocol, TypeGuard
 
 import trio
 
 from trioserver._servers.base import BaseServer
+
+
+class Closable(Protocol):
+    """A coroutine, as far as it matters here."""
+
+    def close(self) -> object:
+        """Run the ``finally`` clauses."""
+        ...
 
 
 def make_immortal(task: trio.lowlevel.Task) -> None:
@@ -22,18 +30,20 @@ def make_immortal(task: trio.lowlevel.Task) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(task.coro))
 
 
-def close_coroutines(coroutines: Iterable[object]) -> None:
+def close_coroutines(coroutines: Iterable[Closable]) -> None:
     """Let each of *coroutines* run its ``finally`` clauses, outside of any run."""
     for coroutine in coroutines:
-        if isinstance(coroutine, CoroutineType):
-            # Many of them await something there, which nobody can do any more.
-            with suppress(BaseException):
-                coroutine.close()
+        # Many of them await something there, which nobody can do any more.
+        with suppress(BaseException):
+            coroutine.close()
 
 
 def close_listeners(servers: Iterable[BaseServer]) -> None:
     """Close the sockets of *servers*, which nobody else will do."""
-    for server in servers:
-        listener = getattr(server, "socket", None)
-        if isinstance(listener, socket.socket):
-            listener.close()
+    listeners = [getattr(server, "socket", None) for server in servers]
+    for listener in filter(_is_socket, listeners):
+        listener.close()
+
+
+def _is_socket(listener: object) -> TypeGuard[socket.socket]:
+    return isinstance(listener, socket.socket)

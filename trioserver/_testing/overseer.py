@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from trioserver._testing.abandoned import (
+    Closable,
     close_coroutines,
     close_listeners,
     make_immortal,
@@ -21,7 +22,7 @@ from trioserver._testing.trial import Trial
 # Steps of one task, after the trouble and in a run without. A whole run has some
 # hundred; what swallows every cancellation never stops, and makes 50 000 in a second.
 _MAX_STEPS_AFTER: Final = 5000
-_MAX_STEPS: Final = 50_000
+_MAX_STEPS: Final = 10_000
 
 # Steps above which a task that hangs may just as well be one that runs away.
 _MANY: Final = 1000
@@ -62,7 +63,7 @@ class Overseer(trio.abc.Instrument):
     has_given_up: bool = False
     _has_cleared: bool = False
     _steps: Counter[trio.lowlevel.Task] = attrs.Factory(Counter[trio.lowlevel.Task])
-    _abandoned: list[object] = attrs.Factory(list[object])
+    _abandoned: list[Closable] = attrs.Factory(list[Closable])
 
     def begin(self) -> None:
         """Start to watch, inside the run."""

@@ -10,6 +10,7 @@ import trio
 
 from kit.serving import LOOPBACK, UpperHandler, ask, connect
 from trioserver import TCPServer
+from trioserver._testing.await_frames import describe_task
 from trioserver.testing import Trial, cancel_everywhere
 
 
@@ -65,8 +66,7 @@ def test_a_server_that_ends_before_it_starts_is_an_error_of_the_scenario() -> No
         await trio.lowlevel.checkpoint()
 
     async def play(trial: Trial) -> None:
-        async with trial.watching(end):
-            raise NotImplementedError
+        await trial.watching(end).__aenter__()
 
     report = cancel_everywhere(play)
 
@@ -125,3 +125,30 @@ def test_an_error_in_a_thread_is_a_finding() -> None:
     report = cancel_everywhere(play)
 
     assert "thread a thread has died of KeyError('x')" in report.problems
+
+
+def test_a_request_that_is_never_given_up_is_a_finding() -> None:
+    class BusyServer(TCPServer):
+        @property
+        def requests_in_flight(self) -> int:
+            return 1
+
+    async def play(trial: Trial) -> None:
+        async with trial.serving(BusyServer(LOOPBACK, UpperHandler)):
+            pass
+
+    report = cancel_everywhere(play)
+
+    assert "requests in flight after the end: <BusyServer" in report.problems[0]
+
+
+async def test_a_task_that_has_ended_is_at_its_end() -> None:
+    tasks: list[trio.lowlevel.Task] = []
+
+    async def end() -> None:
+        tasks.append(trio.lowlevel.current_task())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end, name="a task")
+
+    assert describe_task(tasks[0]) == "a task at its end"

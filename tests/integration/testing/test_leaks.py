@@ -95,3 +95,14 @@ def test_an_error_in_the_block_surfaces_as_itself() -> None:
             lost = os.dup(0)
             raise LookupError
     os.close(lost)
+
+
+def test_a_system_without_proc_shows_neither_descriptors_nor_children(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("trioserver._testing.leaks._PROCESS", str(tmp_path))
+
+    now = Snapshot.take()
+
+    assert now.descriptors == {}
+    assert now.children == frozenset()

@@ -28,14 +28,6 @@ async def echo(trial: Trial, server: TCPServer) -> None:
         assert await ask(client, b"hello\n") == b"HELLO\n"
 
 
-async def stay(trial: Trial, server: TCPServer) -> None:
-    """Ask, and stay silent until the server closes."""
-    async with trial.add_client(await connect(server)) as client:
-        await client.send_all(b"hello\n")
-        async for _ in client:
-            pass
-
-
 Visit = Callable[[Trial, TCPServer], Awaitable[None]]
 
 
