@@ -42,7 +42,7 @@ LONG_REPLY = b"x" * 400_000
 
 
 # Lines whose replies are kept for a moment, and then find no room.
-MUCH = (b"x" * 99 + b"\n") * 3000
+MUCH = (b"x" * 99 + b"\n") * 2000
 
 
 class SmallBufferServer(TCPServer):
@@ -166,12 +166,25 @@ async def ask_by_datagram(server: TCPServer) -> None:
             sock.bind(f"\0client-{id(sock)}")
         sock.connect(server.server_address)
         with trio.fail_after(PATIENCE), trio.socket.from_stdlib_socket(sock) as client:
-            received = b""
-            while not received:
-                with trio.move_on_after(LOST):
-                    await client.send(b"hello")
-                    received = await client.recv(1000)
-            assert received == b"HELLO"
+            await _ask_until_answered(client)
+
+
+async def ask_twice_by_datagram(server: TCPServer) -> None:
+    """Ask again in the same session."""
+    with socket.socket(server.address_family, socket.SOCK_DGRAM) as sock:
+        sock.connect(server.server_address)
+        with trio.fail_after(PATIENCE), trio.socket.from_stdlib_socket(sock) as client:
+            for _ in range(2):
+                await _ask_until_answered(client)
+
+
+async def _ask_until_answered(client: trio.socket.SocketType) -> None:
+    received = b""
+    while not received:
+        with trio.move_on_after(LOST):
+            await client.send(b"hello")
+            received = await client.recv(1000)
+    assert received == b"HELLO"
 
 
 Client = Callable[[TCPServer], Awaitable[None]]
@@ -234,6 +247,29 @@ class StoppingCase(Case):
         server.gate.set()
 
 
+@attrs.frozen
+class SingleCase(Case):
+    """Handles one request after the other."""
+
+    clients: tuple[Client, ...] = (keep_alive,)
+
+    async def play(self, trial: Trial) -> None:
+        """Be visited by one client, while `handle_request` is called over and over."""
+        server = self.make_server()
+        server.timeout = 0.01
+        if isinstance(server, UDPSessionServer):
+            server.session_timeout = 0.02
+
+        async def serve(*, task_status: trio.TaskStatus[object]) -> None:
+            with server:
+                task_status.started(server)
+                while not trial.harm.is_stopping:
+                    await server.handle_request()
+
+        async with trial.serving(server, serve=serve):
+            await trial.visit(self.clients[0], server)
+
+
 _DATAGRAMS: tuple[Client, ...] = (ask_by_datagram, ask_by_datagram)
 
 CASES = {
@@ -268,6 +304,13 @@ CASES = {
         _DATAGRAMS,
     ),
     "UDP sessions": Case(UDPSessionServer, UpperSessionHandler, clients=_DATAGRAMS),
+    "handle_request": SingleCase(),
+    "handle_request, UDP": SingleCase(
+        UDPServer, UpperDatagramHandler, clients=_DATAGRAMS
+    ),
+    "handle_request, UDP sessions": SingleCase(
+        UDPSessionServer, UpperSessionHandler, clients=(ask_twice_by_datagram,)
+    ),
     "Unix datagrams": Case(
         UnixDatagramServer, UpperDatagramHandler, "x.sock", _DATAGRAMS
     ),

@@ -280,12 +280,6 @@ async def run_for_a_block(store: Store) -> None:
         running.values.clear()
 
 
-async def serve_under_trouble(trial: trioserver.testing.Trial) -> None:
-    """A scenario, for whatever makes the trouble."""
-    async with trial.serving(Store(("::1", 0))) as store:
-        await trial.visit(look_at, store)
-
-
 async def look_at(server: trioserver.BaseServer) -> None:
     """A client, and a probe."""
     assert server.requests_in_flight >= 0
@@ -294,7 +288,7 @@ async def look_at(server: trioserver.BaseServer) -> None:
 def prove_that_failures_do_no_harm() -> trioserver.testing.Report:
     """With all the options."""
     return trioserver.testing.fail_everywhere(
-        serve_under_trouble,
+        scenario,
         probe=look_at,
         operations=["accept", "epoll_ctl_add"],
         seed=1,

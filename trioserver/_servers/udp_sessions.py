@@ -156,22 +156,20 @@ class UDPSessionServer(UDPServer):
     async def _receive_for_known_peers(self, has_begun: trio.Event) -> None:
         """Receive what comes while the session of `handle_request` runs."""
         await has_begun.wait()
-        while not self._serving.is_closed:
+        while True:
             try:
                 datagram, replies = await self._receive()
             except trio.ClosedResourceError:
-                return  # nothing more can come, and the session knows that
+                return
             except OSError as error:
-                await self._pause_after(error)
-            else:
-                sock = DatagramSocket(datagram, replies)
-                self._sessions.deliver_if_known(datagram, sock)
-                await self._routing.spend()
-
-    async def _pause_after(self, error: OSError) -> None:
-        """Wait as an accept loop does that fails; not after a close."""
-        if not self._serving.is_closed:
-            await trio.sleep(self._failures.pause_after(error))
+                if self._serving.is_closed:
+                    return
+                # As in the accept loop: the next datagram comes all the same.
+                await trio.sleep(self._failures.pause_after(error))
+                continue
+            self._failures.note_success()
+            self._sessions.deliver_if_known(datagram, DatagramSocket(datagram, replies))
+            await self._routing.spend()
 
     def _refuse(self, address: object) -> None:
         count = self._refusals.note()

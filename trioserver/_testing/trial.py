@@ -107,15 +107,8 @@ class Trial:
         if network is not None:
             network.adopt(server)
         self.servers.append(server)
-        async with self._beside(serve or server.serve, server.shutdown):
-            try:
-                yield server
-            except BaseException as error:
-                if not self.forgives(error):
-                    raise
-            finding = await self.harm.look_at(server)
-            if finding is not None:
-                self.report_error("a fresh client", finding)
+        async with self._beside(serve or server.serve, server):
+            yield server
 
     @asynccontextmanager
     async def watching(self, serve: Job) -> AsyncGenerator[None]:
@@ -279,9 +272,9 @@ class Trial:
 
     @asynccontextmanager
     async def _beside(
-        self, serve: Job, stop: Callable[[], Awaitable[object]] | None
+        self, serve: Job, server: BaseServer | None
     ) -> AsyncGenerator[None]:
-        """Run *serve* beside the block, and *stop* it afterwards."""
+        """Run *serve* beside the block, and stop *server* afterwards."""
         self.is_used = True
         block = _Block()
         with un_nested():
@@ -295,9 +288,17 @@ class Trial:
                     if not self.forgives(error):
                         raise
                 block.waiting.cancel()
-                self.harm.is_stopping = True
-                if stop is not None:
-                    await settled(stop())
+                if server is not None:
+                    if not block.scope.cancelled_caught:
+                        await self._look_at(server)
+                    self.harm.is_stopping = True
+                    await settled(server.shutdown())
+
+    async def _look_at(self, server: BaseServer) -> None:
+        """Let a fresh client look whether *server* still serves."""
+        error = await self.harm.look_at(server)
+        if error is not None:
+            self.report_error("a fresh client", error)
 
     async def _serve(
         self,
