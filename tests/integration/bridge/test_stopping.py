@@ -17,8 +17,9 @@ from kit.journal_server import (
     talk,
 )
 from kit.serving import LOOPBACK, STUCK, eventually
-from kit.threads import UpperThreadHandler
+from kit.threads import UpperThreadDatagramHandler, UpperThreadHandler
 from trioserver import serve_socketserver
+from trioserver.testing import Trial, cancel_everywhere
 
 SERVERS = [socketserver.TCPServer, socketserver.ThreadingTCPServer]
 both = pytest.mark.parametrize("server_class", SERVERS)
@@ -94,6 +95,19 @@ async def test_a_close_while_the_queue_is_emptied_is_no_error() -> None:
         await serve_socketserver(server)
 
     assert server.socket.fileno() == -1
+
+
+async def serve_nobody(trial: Trial) -> None:
+    """Serve, and shut down."""
+    server = socketserver.UDPServer(LOOPBACK, UpperThreadDatagramHandler)
+    async with trial.watching(partial(serve_socketserver, server)):
+        server.shutdown()
+
+
+def test_ctrl_c_at_any_moment_leaves_no_object_open() -> None:
+    report = cancel_everywhere(serve_nobody, by="interrupt")
+
+    report.check()
 
 
 class FlaggingHandler(UpperThreadHandler):
