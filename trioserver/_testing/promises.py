@@ -48,10 +48,12 @@ def promises_replies(server: BaseServer) -> bool:
     """Whether *server*, told to stop, answers all that was accepted before.
 
     A stream server does, unless its settings say how long; a datagram that was not
-    received yet is lost, and nobody can tell it from one that was.
+    received yet is lost, and nobody can tell it from one that was. Child processes are
+    waited for or ended, and never left alone.
     """
+    ends_children = hasattr(server, "max_children") and not server.block_on_close
     return (
         getattr(server, "socket_type", None) == socket.SOCK_STREAM
-        and not server._cancels_on_close()  # noqa: SLF001  # what its flags come to
+        and not (server.daemon_requests or ends_children)
         and server.drain_timeout == math.inf
     )

@@ -83,7 +83,7 @@ class ClosedServer(socketserver.ThreadingTCPServer):
 
     def get_request(self) -> tuple[socket.socket, object]:
         self.server_close()
-        while not isinstance(self.socket, socket.socket):  # until it has its own again
+        while type(self.socket) is not socket.socket:  # until it has its own again
             threading.Event().wait(0.001)
         return super().get_request()
 
