@@ -155,8 +155,12 @@ class Stage:
 
         What it has got a reply to before, it may get another one to.
         """
-        with trio.fail_after(STUCK):
+        patience = PATIENCE * self.subject.model.cost
+        with trio.fail_after(STUCK / 2) as waiting:
             while missing:
+                if self.trial.is_injected:  # then perhaps there will be no reply
+                    give_up = trio.current_time() + patience
+                    waiting.deadline = min(waiting.deadline, give_up)
                 for line in sorted(missing):
                     await client.send(line)
                 with trio.move_on_after(LOST * self.subject.model.cost):
