@@ -22,7 +22,9 @@ async def play(trial: Trial) -> None:
 
 
 def test_a_child_reads_as_ever() -> None:
-    report = fail_everywhere(play, operations=["close", "recv_into"], hang_seconds=STUCK)
+    report = fail_everywhere(
+        play, operations=["close", "recv_into"], hang_seconds=STUCK
+    )
 
     report.check()
     assert report.tried["fault"] > 3
