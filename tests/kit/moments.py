@@ -20,6 +20,9 @@ SAMPLE: Final = None if _EVERYTHING else 12
 EXAMPLES: Final = 2000 if _EVERYTHING else 100
 """How many examples Hypothesis makes up for a test."""
 
+DEAR: Final = 8
+"""How many times as long as others a run takes of which not every moment is tried."""
+
 
 def sample_of(cost: int) -> int | None:
     """Return how many moments to try of a case, for each kind of trouble.
@@ -28,6 +31,5 @@ def sample_of(cost: int) -> int | None:
         cost: How many times as long as others a run of it takes: of those that are
             dear, not every moment is tried even where everything is.
     """
-    if not _EVERYTHING:
-        return max(1, 4 // cost)
-    return None if cost < 8 else 40
+    everything = None if cost < DEAR else 40
+    return everything if _EVERYTHING else max(1, 4 // cost)

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 import trioserver
+from kit.moments import DEAR
 from kit.serving import LOOPBACK
 from proof.handlers import HANDLERS, AnyServer
 
@@ -92,7 +93,7 @@ FORKS: Final = Model(
     one_at_a_time={"max_children": 1},
     # Children are joined or ended: nobody else would wait for them.
     cells={**CELLS, "going on": attrs.evolve(_GOING_ON, is_promised=False)},
-    cost=8,
+    cost=DEAR,
 )
 
 FORKS_WITH_TRIO: Final = attrs.evolve(FORKS, name="forks with Trio", handlers="tasks")

@@ -132,9 +132,14 @@ class Stage:
             async with self.connected(server) as stream_client:
                 yield stream_client
         else:
-            patience = PATIENCE * self.subject.model.cost
+            patience = PATIENCE * self._slowness
             async with await open_datagram_client(server, patience=patience) as client:
                 yield client
+
+    @property
+    def _slowness(self) -> int:
+        """How many times as long as a task a request may take before it is lost."""
+        return min(self.subject.model.cost, 3)
 
     async def ask(self, server: AnyServer, *lines: bytes) -> None:
         """Be a client that asks for one thing after the other."""
@@ -155,7 +160,7 @@ class Stage:
 
         What it has got a reply to before, it may get another one to.
         """
-        patience = PATIENCE * self.subject.model.cost
+        patience = PATIENCE * self._slowness
         with trio.fail_after(STUCK / 2) as waiting:
             while missing:
                 if self.trial.is_injected:  # then perhaps there will be no reply
@@ -163,7 +168,7 @@ class Stage:
                     waiting.deadline = min(waiting.deadline, give_up)
                 for line in sorted(missing):
                     await client.send(line)
-                with trio.move_on_after(LOST * self.subject.model.cost):
+                with trio.move_on_after(LOST * self._slowness):
                     while missing:
                         missing.discard((await client.receive()).lower())
 

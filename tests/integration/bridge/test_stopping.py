@@ -83,8 +83,7 @@ class ClosedServer(socketserver.ThreadingTCPServer):
 
     def get_request(self) -> tuple[socket.socket, object]:
         self.server_close()
-        while type(self.socket) is not socket.socket:  # until it has its own again
-            threading.Event().wait(0.001)
+        trio.from_thread.run_sync(lambda: None)  # what it has asked of Trio is done now
         return super().get_request()
 
 
