@@ -11,11 +11,7 @@ from typing import Final
 
 import trio
 
-# The lines of others are named by their functions only, and some not at all.
-_TRIO: Final = str(Path(trio.__file__).parent)
-_KIT: Final = str(Path(__file__).parent)
-_LIBRARY: Final = str(Path(__file__).parents[1])
-_UNNAMED: Final = (contextlib.__file__, _KIT)
+from trioserver._testing.origins import is_kits, is_librarys, is_trios
 
 # How many functions of the library are named if there is no other.
 _DEPTH: Final = 3
@@ -49,12 +45,12 @@ def _places(task: trio.lowlevel.Task) -> list[str]:
     first = None
     for frame, line in _await_frames(task.coro):
         code = frame.f_code
-        if code.co_filename.startswith(_TRIO):
+        if is_trios(code):
             places.append(f"{code.co_name}()")
             break
-        if code.co_filename.startswith(_UNNAMED):
+        if is_kits(code) or code.co_filename == contextlib.__file__:
             continue
-        if code.co_filename.startswith(_LIBRARY):
+        if is_librarys(code):
             places.append(_name(code))
             continue
         first = len(places) if first is None else first
@@ -96,7 +92,7 @@ def _innermost(traceback: TracebackType | None) -> str:
     place = ""
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith(_TRIO):
+        if not is_trios(code):
             place = _line(code, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place

@@ -15,15 +15,13 @@ import trio
 from trioserver._exceptions import ListenerBrokenError
 from trioserver._testing.errnos import Role, errnos_of, role_of
 from trioserver._testing.fault import RECEIVING, SENDING, SHORT, Fault, os_error
+from trioserver._testing.origins import is_kits, is_trios
 from trioserver._testing.short_transfers import can_be_short, shortened
 from trioserver._testing.socket_calls import Operation, tell_again
 from trioserver._testing.trial import Trial
 
 # How often in a row EAGAIN is said.
 _STORM: Final = 3
-
-# Whose lines say nothing about where an operation was called.
-_UNTOLD: Final = (str(Path(__file__).parent), str(Path(trio.__file__).parent))
 
 
 @final
@@ -236,7 +234,7 @@ def _caller() -> str:
     places = (
         (Path(frame.f_code.co_filename), line)
         for frame, line in traceback.walk_stack(None)
-        if not frame.f_code.co_filename.startswith(_UNTOLD)
+        if not (is_kits(frame.f_code) or is_trios(frame.f_code))
     )
     path, line = next(places)
     return f"{path.parent.name}/{path.name}:{line}"
