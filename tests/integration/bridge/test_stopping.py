@@ -84,7 +84,7 @@ class OwnThreadsServer(socketserver.ThreadingTCPServer):
         super().process_request(request, client_address)  # type: ignore[arg-type]  # whatever has come
 
 
-class ClosingHandler(UpperThreadHandler):
+class LateClosingHandler(UpperThreadHandler):
     """Closes its server, which joins all threads but this one."""
 
     def handle(self) -> None:
@@ -99,10 +99,14 @@ async def test_a_handler_may_close_the_server_whatever_thread_it_runs_in(
     with trio.fail_after(STUCK):
         async with trio.open_nursery() as nursery:
             server = await nursery.start(
-                serve_socketserver, server_class(LOOPBACK, ClosingHandler)
+                serve_socketserver, server_class(LOOPBACK, LateClosingHandler)
             )
             with connect_blocking(server) as client:
                 assert await in_thread(talk, client) == b"HELLO\n"
+
+
+def _is_real(sock: object) -> bool:
+    return isinstance(sock, socket.socket)
 
 
 class ClosedServer(socketserver.ThreadingTCPServer):
@@ -110,7 +114,7 @@ class ClosedServer(socketserver.ThreadingTCPServer):
 
     def get_request(self) -> tuple[socket.socket, object]:
         self.server_close()
-        while not isinstance(self.socket, socket.socket):  # until it has its own again
+        while not _is_real(self.socket):  # until it has its own again
             threading.Event().wait(0.001)
         return super().get_request()
 
