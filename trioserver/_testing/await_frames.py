@@ -33,6 +33,15 @@ def describe_task(task: trio.lowlevel.Task) -> str:
     return f"{_short(task.name)} at {' > '.join(_places(task)) or 'its end'}"
 
 
+def runs_foreign_code(task: trio.lowlevel.Task) -> bool:
+    """Whether *task* waits in a line that is neither Trio's nor the library's."""
+    return any(
+        not (is_trios(frame.f_code) or is_librarys(frame.f_code))
+        and frame.f_code.co_filename != contextlib.__file__
+        for frame, _ in _await_frames(task.coro)
+    )
+
+
 def _short(name: str) -> str:
     """Return the *name* of a task without the module, if that is the library's."""
     if not name.startswith("trioserver."):
@@ -84,15 +93,24 @@ def _is_waiting(found: object) -> bool:
 def describe_error(error: BaseException) -> str:
     """Return what *error* says, and the line that has raised it."""
     place = _innermost(error.__traceback__)
+    text = str(error)
+    if "\n" in text:
+        # As a message was written, it reads better than as a string in quotes.
+        where = f" at {place}" if place else ""
+        return f"{type(error).__name__}{where}: " + text.replace("\n", "\n    ")
     return f"{error!r} at {place}" if place else repr(error)
 
 
 def _innermost(traceback: TracebackType | None) -> str:
-    """Return the last line of *traceback* that is not Trio's."""
+    """Return the last line of *traceback* that is neither Trio's nor the kit's.
+
+    What the kit raises, as a client that gets the wrong reply, has its cause in the
+    line that has called it.
+    """
     place = ""
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not is_trios(code):
+        if not (is_trios(code) or is_kits(code)):
             place = _line(code, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place

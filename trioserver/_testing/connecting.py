@@ -17,6 +17,7 @@ from trioserver._testing.datagram_end import DatagramEnd
 from trioserver._testing.link import Link
 from trioserver._testing.listener_end import ListenerEnd
 from trioserver._testing.memory_socket import MemorySocket
+from trioserver._testing.options import check_seconds
 from trioserver._testing.path import Path
 from trioserver._testing.stream_client import PATIENCE, StreamClient
 from trioserver._testing.stream_end import StreamEnd
@@ -51,6 +52,7 @@ async def connect(
     if getattr(server, "socket_type", None) != socket.SOCK_STREAM:
         message = f"connect() needs a server for streams, not {server!r}"
         raise TypeError(message)
+    check_seconds("patience", patience)
     _check_link(server, link)
     with trio.move_on_after(patience) as waiting:
         if isinstance(server.socket, MemorySocket):
@@ -86,6 +88,7 @@ async def open_datagram_client(
     if getattr(server, "socket_type", None) != socket.SOCK_DGRAM:
         message = f"open_datagram_client() needs a server for datagrams, not {server!r}"
         raise TypeError(message)
+    check_seconds("patience", patience)
     _check_link(server, link)
     if isinstance(server.socket, MemorySocket):
         await trio.lowlevel.checkpoint()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 import attrs
+
+FAULT: Final = "fault"
+"""What `fail_everywhere` makes. It makes nothing else, and takes no *by*."""
 
 
 @final
@@ -26,7 +29,8 @@ class Failure:
     def __str__(self) -> str:
         head = "without any trouble:"
         if self.number:
-            replay = f"only={self.number}, by={self.by!r}, seed={self.seed}"
+            by = "" if self.by == FAULT else f"by={self.by!r}, "
+            replay = f"only={self.number}, {by}seed={self.seed}"
             head = f"{replay}: {self.place}"
         return "\n  - ".join([head, *self.problems])
 
