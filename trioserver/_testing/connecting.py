@@ -19,7 +19,7 @@ from trioserver._testing.listener_end import ListenerEnd
 from trioserver._testing.memory_socket import MemorySocket
 from trioserver._testing.options import check_seconds
 from trioserver._testing.path import Path
-from trioserver._testing.stream_client import PATIENCE, StreamClient
+from trioserver._testing.stream_client import StreamClient
 from trioserver._testing.stream_end import StreamEnd
 
 _INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
@@ -29,7 +29,7 @@ _FULL_PAUSE: Final = 0.01
 
 
 async def connect(
-    server: TCPServer, *, patience: float = PATIENCE, link: Link | None = None
+    server: TCPServer, *, patience: float = 5.0, link: Link | None = None
 ) -> StreamClient:
     """Connect to *server*: over TCP, a Unix socket, or the memory that it is in.
 
@@ -65,7 +65,7 @@ async def connect(
 
 
 async def open_datagram_client(
-    server: UDPServer, *, patience: float = PATIENCE, link: Link | None = None
+    server: UDPServer, *, patience: float = 5.0, link: Link | None = None
 ) -> DatagramClient:
     """Return a client for datagrams of *server*, real or in memory, as it is.
 

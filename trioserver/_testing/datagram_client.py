@@ -13,7 +13,6 @@ from trioserver._testing.excerpt import difference, excerpt
 from trioserver._testing.linked import Linked
 from trioserver._testing.options import check_bytes
 from trioserver._testing.path import Path
-from trioserver._testing.stream_client import PATIENCE
 from trioserver._waiting import notify_closing, wait_readable, wait_writable
 
 # More than any datagram has.
@@ -86,7 +85,7 @@ class DatagramClient(Linked):
         self,
         port: DatagramPort,
         *,
-        patience: float = PATIENCE,
+        patience: float,
         paths: tuple[Path, Path] | None = None,
     ) -> None:
         super().__init__(paths)

@@ -16,9 +16,6 @@ from trioserver._testing.linked import Linked
 from trioserver._testing.options import check_bytes, check_count
 from trioserver._testing.path import Path
 
-# Seconds that a client waits for what it expects.
-PATIENCE: Final = 5.0
-
 # struct linger: the next close resets the connection.
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -41,7 +38,7 @@ class StreamClient(Linked):
         self,
         stream: trio.SocketStream | Connection,
         *,
-        patience: float = PATIENCE,
+        patience: float,
         paths: tuple[Path, Path] | None = None,
     ) -> None:
         super().__init__(paths)
