@@ -36,8 +36,11 @@ def describe_task(task: trio.lowlevel.Task) -> str:
 def runs_foreign_code(task: trio.lowlevel.Task) -> bool:
     """Whether *task* waits in a line that is neither Trio's nor the library's."""
     return any(
-        not (is_trios(frame.f_code) or is_librarys(frame.f_code))
-        and frame.f_code.co_filename != contextlib.__file__
+        not (
+            is_trios(frame.f_code)
+            or is_librarys(frame.f_code)
+            or _is_unnamed(frame.f_code)
+        )
         for frame, _ in _await_frames(task.coro)
     )
 
@@ -57,7 +60,7 @@ def _places(task: trio.lowlevel.Task) -> list[str]:
         if is_trios(code):
             places.append(f"{code.co_name}()")
             break
-        if is_kits(code) or code.co_filename == contextlib.__file__:
+        if _is_unnamed(code):
             continue
         if is_librarys(code):
             places.append(_name(code))
@@ -110,10 +113,15 @@ def _innermost(traceback: TracebackType | None) -> str:
     place = ""
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not (is_trios(code) or is_kits(code)):
+        if not (is_trios(code) or _is_unnamed(code)):
             place = _line(code, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place
+
+
+def _is_unnamed(code: CodeType) -> bool:
+    """Whether *code* says nothing: it stands between two others."""
+    return is_kits(code) or code.co_filename == contextlib.__file__
 
 
 def _line(code: CodeType, line: int) -> str:

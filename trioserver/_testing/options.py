@@ -40,6 +40,17 @@ def check_server(function: str, server: object, network: object) -> None:
         raise TypeError(message)
 
 
+def check_has(function: str, value: object, name: str) -> None:
+    """Insist on a *value* that has what will be used of it later.
+
+    Raises:
+        TypeError: If it has no such attribute.
+    """
+    if not hasattr(value, name):
+        message = f"{function} needs something with {name}, not {value!r}"
+        raise TypeError(message)
+
+
 def check_count(name: str, value: object) -> None:
     """Insist on a whole number from 1 on.
 

@@ -20,7 +20,7 @@ from trioserver._testing.await_frames import describe_error
 from trioserver._testing.harm import Harm
 from trioserver._testing.main_task import LENDER, Job, MainTask
 from trioserver._testing.network import Network
-from trioserver._testing.options import check_server
+from trioserver._testing.options import check_has, check_server
 from trioserver._testing.promises import is_loss, is_refusal, promises_replies
 
 # Lets the next close() send a reset.
@@ -140,6 +140,8 @@ class Trial:
 
     def add_client(self, client: ClientT) -> ClientT:
         """Let *client* be reset when it is the clients' turn to make trouble."""
+        if not isinstance(client, trio.SocketStream):
+            check_has("add_client()", client, "reset")
         self._clients.append(client)
         return client
 
@@ -148,6 +150,7 @@ class Trial:
 
         It is done for each limiter that is an attribute of a server.
         """
+        check_has("add_limiter()", limiter, "borrowed_tokens")
         self._limiters.append(limiter)
 
     def forgives(self, error: BaseException) -> bool:

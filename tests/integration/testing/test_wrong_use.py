@@ -184,7 +184,18 @@ def test_a_trial_wants_a_server() -> None:
 
     report = trioserver.testing.cancel_everywhere(play)
 
-    assert "Trial.serving() needs a server, not <class" in report.problems[0]
+    (problem,) = report.problems
+    assert "Trial.serving() needs a server, not <class" in problem
+    assert " at play (test_wrong_use.py:" in problem
+
+
+async def test_a_trial_wants_what_it_uses_in_the_end() -> None:
+    trial = Trial(set())
+
+    with pytest.raises(TypeError, match=r"add_client\(\) needs something with reset"):
+        trial.add_client(cast("StreamClient", 3))
+    with pytest.raises(TypeError, match="something with borrowed_tokens, not 3"):
+        trial.add_limiter(cast("trio.CapacityLimiter", 3))
 
 
 TEXT: Final = cast("bytes", "text")
