@@ -23,9 +23,13 @@ TO: Final = "\N{EN DASH}"
 NOTHING: Final = TO
 
 
+def _has_figures(column: Iterable[str]) -> bool:
+    return any(cell[:1].isdigit() for cell in column)
+
+
 @attrs.frozen
 class Table:
-    """Cells with a head; the first column is text, the others are numbers."""
+    """Cells with a head; columns of numbers end on one line."""
 
     head: tuple[str, ...]
     rows: list[tuple[str, ...]]
@@ -44,7 +48,8 @@ class Table:
 
     def to_markdown(self) -> str:
         """Return it as a table in Markdown."""
-        rule = ("---", *("---:" for _ in self.head[1:]))
+        columns = zip(self.head, *self.rows, strict=True)
+        rule = tuple("---:" if _has_figures(cells) else "---" for _, *cells in columns)
         rows = (self.head, rule, *self.rows)
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 

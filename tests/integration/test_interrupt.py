@@ -26,7 +26,7 @@ from trioserver import (
     UDPServer,
     UDPSessionServer,
 )
-from trioserver._testing.moments import moments
+from trioserver._testing.moments import Choice
 from trioserver.testing import Snapshot
 
 PACKAGE = str(Path(trioserver.__file__).parent)
@@ -145,7 +145,7 @@ def test_an_interrupt_at_any_line_ends_the_server_and_leaks_nothing(
     assert problems == [": no interrupt"]
     problems.clear()
 
-    for at_line in moments(quiet.lines, SAMPLE, None):
+    for at_line in Choice(SAMPLE, None).among(quiet.lines):
         interrupter, found = interrupt_at(serving, SERVERS[kind], at_line)
         if not interrupter.where:
             break

@@ -17,7 +17,7 @@ class Budget:
     __slots__ = ("left",)
 
     def __init__(self) -> None:
-        self.left = OPERATIONS
+        self.left: int = OPERATIONS
         """Operations until the next yield.
 
         Who pays very often does so without `spend`, which is a coroutine more: takes

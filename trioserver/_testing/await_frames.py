@@ -11,11 +11,7 @@ from typing import Final
 
 import trio
 
-# The lines of others are named by their functions only, and some not at all.
-_TRIO: Final = str(Path(trio.__file__).parent)
-_KIT: Final = str(Path(__file__).parent)
-_LIBRARY: Final = str(Path(__file__).parents[1])
-_UNNAMED: Final = (contextlib.__file__, _KIT)
+from trioserver._testing.origins import is_kits, is_librarys, is_trios
 
 # How many functions of the library are named if there is no other.
 _DEPTH: Final = 3
@@ -37,6 +33,18 @@ def describe_task(task: trio.lowlevel.Task) -> str:
     return f"{_short(task.name)} at {' > '.join(_places(task)) or 'its end'}"
 
 
+def runs_foreign_code(task: trio.lowlevel.Task) -> bool:
+    """Whether *task* waits in a line that is neither Trio's nor the library's."""
+    return any(
+        not (
+            is_trios(frame.f_code)
+            or is_librarys(frame.f_code)
+            or _is_unnamed(frame.f_code)
+        )
+        for frame, _ in _await_frames(task.coro)
+    )
+
+
 def _short(name: str) -> str:
     """Return the *name* of a task without the module, if that is the library's."""
     if not name.startswith("trioserver."):
@@ -49,12 +57,12 @@ def _places(task: trio.lowlevel.Task) -> list[str]:
     first = None
     for frame, line in _await_frames(task.coro):
         code = frame.f_code
-        if code.co_filename.startswith(_TRIO):
+        if is_trios(code):
             places.append(f"{code.co_name}()")
             break
-        if code.co_filename.startswith(_UNNAMED):
+        if _is_unnamed(code):
             continue
-        if code.co_filename.startswith(_LIBRARY):
+        if is_librarys(code):
             places.append(_name(code))
             continue
         first = len(places) if first is None else first
@@ -88,18 +96,32 @@ def _is_waiting(found: object) -> bool:
 def describe_error(error: BaseException) -> str:
     """Return what *error* says, and the line that has raised it."""
     place = _innermost(error.__traceback__)
+    text = str(error)
+    if "\n" in text:
+        # As a message was written, it reads better than as a string in quotes.
+        where = f" at {place}" if place else ""
+        return f"{type(error).__name__}{where}: " + text.replace("\n", "\n    ")
     return f"{error!r} at {place}" if place else repr(error)
 
 
 def _innermost(traceback: TracebackType | None) -> str:
-    """Return the last line of *traceback* that is not Trio's."""
+    """Return the last line of *traceback* that is neither Trio's nor the kit's.
+
+    What the kit raises, as a client that gets the wrong reply, has its cause in the
+    line that has called it.
+    """
     place = ""
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith(_TRIO):
+        if not (is_trios(code) or _is_unnamed(code)):
             place = _line(code, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place
+
+
+def _is_unnamed(code: CodeType) -> bool:
+    """Whether *code* says nothing: it stands between two others."""
+    return is_kits(code) or code.co_filename == contextlib.__file__
 
 
 def _line(code: CodeType, line: int) -> str:

@@ -9,8 +9,9 @@ from functools import partial
 import trio
 
 from trioserver._testing.injections import ALL_KINDS, Injection, Kind, named
-from trioserver._testing.moments import moments
+from trioserver._testing.moments import Choice
 from trioserver._testing.one_run import Conditions, Scenario, quick_collections
+from trioserver._testing.options import check_outside_of_trio
 from trioserver._testing.overseer import WallClock
 from trioserver._testing.report import Report
 from trioserver._testing.search import Search
@@ -74,7 +75,8 @@ def cancel_everywhere(  # noqa: PLR0913  # all but one are options, and named
     Returns:
         What was found. A test calls `Report.check`.
     """
-    injections = named(by)
+    check_outside_of_trio("cancel_everywhere")
+    injections, choice = named(by), Choice(sample, only)
     conditions = Conditions(seed, hang_seconds, paths, clock)
     search = Search(scenario, conditions, stop_after)
     with quick_collections():
@@ -85,6 +87,6 @@ def cancel_everywhere(  # noqa: PLR0913  # all but one are options, and named
                     injection.name,
                     partial(StepInjector, injection),
                     untouched.moments,
-                    moments(untouched.moments, sample, only),
+                    choice.among(untouched.moments),
                 )
     return search.report

@@ -17,8 +17,9 @@ from trioserver._testing.datagram_end import DatagramEnd
 from trioserver._testing.link import Link
 from trioserver._testing.listener_end import ListenerEnd
 from trioserver._testing.memory_socket import MemorySocket
+from trioserver._testing.options import check_seconds
 from trioserver._testing.path import Path
-from trioserver._testing.stream_client import PATIENCE, StreamClient
+from trioserver._testing.stream_client import StreamClient
 from trioserver._testing.stream_end import StreamEnd
 
 _INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
@@ -28,7 +29,7 @@ _FULL_PAUSE: Final = 0.01
 
 
 async def connect(
-    server: TCPServer, *, patience: float = PATIENCE, link: Link | None = None
+    server: TCPServer, *, patience: float = 5.0, link: Link | None = None
 ) -> StreamClient:
     """Connect to *server*: over TCP, a Unix socket, or the memory that it is in.
 
@@ -51,6 +52,7 @@ async def connect(
     if getattr(server, "socket_type", None) != socket.SOCK_STREAM:
         message = f"connect() needs a server for streams, not {server!r}"
         raise TypeError(message)
+    check_seconds("patience", patience)
     _check_link(server, link)
     with trio.move_on_after(patience) as waiting:
         if isinstance(server.socket, MemorySocket):
@@ -63,7 +65,7 @@ async def connect(
 
 
 async def open_datagram_client(
-    server: UDPServer, *, patience: float = PATIENCE, link: Link | None = None
+    server: UDPServer, *, patience: float = 5.0, link: Link | None = None
 ) -> DatagramClient:
     """Return a client for datagrams of *server*, real or in memory, as it is.
 
@@ -86,6 +88,7 @@ async def open_datagram_client(
     if getattr(server, "socket_type", None) != socket.SOCK_DGRAM:
         message = f"open_datagram_client() needs a server for datagrams, not {server!r}"
         raise TypeError(message)
+    check_seconds("patience", patience)
     _check_link(server, link)
     if isinstance(server.socket, MemorySocket):
         await trio.lowlevel.checkpoint()

@@ -11,8 +11,8 @@ import trio
 
 from trioserver._testing.excerpt import difference, excerpt
 from trioserver._testing.linked import Linked
+from trioserver._testing.options import check_bytes
 from trioserver._testing.path import Path
-from trioserver._testing.stream_client import PATIENCE
 from trioserver._waiting import notify_closing, wait_readable, wait_writable
 
 # More than any datagram has.
@@ -85,7 +85,7 @@ class DatagramClient(Linked):
         self,
         port: DatagramPort,
         *,
-        patience: float = PATIENCE,
+        patience: float,
         paths: tuple[Path, Path] | None = None,
     ) -> None:
         super().__init__(paths)
@@ -108,6 +108,7 @@ class DatagramClient(Linked):
         Cancellation:
             It was not sent.
         """
+        check_bytes("data", data)
         with trio.move_on_after(self.patience) as waiting:
             await self._port.send(data)
         if waiting.cancelled_caught:
@@ -137,6 +138,7 @@ class DatagramClient(Linked):
             AssertionError: If another one comes, or none in time.
             OSError: If the system tells that nobody is there.
         """
+        check_bytes("data", data)
         came = None
         with trio.move_on_after(self.patience):
             came = await self._port.recv(_MAX_BYTES)

@@ -6,30 +6,30 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, final
+from typing import cast, final
 
 import attrs
 import trio
 
+from trioserver._servers.base import BaseServer
+from trioserver._testing.errnos import ERRNOS
 from trioserver._testing.fault_injector import FaultInjector
-from trioserver._testing.harm import Probe
+from trioserver._testing.harm import Probe, ServerT
 from trioserver._testing.log_watch import LogWatch
-from trioserver._testing.moments import moments
+from trioserver._testing.moments import Choice
 from trioserver._testing.one_run import Conditions, Scenario, quick_collections
+from trioserver._testing.options import check_names, check_outside_of_trio
 from trioserver._testing.overseer import WallClock
-from trioserver._testing.report import Report
+from trioserver._testing.report import FAULT, Report
 from trioserver._testing.search import Search
 from trioserver._testing.socket_calls import Operation, intercepted
-
-# How a report calls this kind of trouble.
-_BY: Final = "fault"
 
 
 def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
     scenario: Scenario,
     *,
-    probe: Probe | None = None,
-    operations: Iterable[str] | None = None,
+    probe: Probe[ServerT] | None = None,
+    operations: str | Iterable[str] | None = None,
     seed: int = 0,
     sample: int | None = None,
     only: int | Iterable[int] | None = None,
@@ -62,8 +62,9 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
         scenario: Gets a `Trial`, serves with it, and talks to the server.
         probe: Gets the server when the block of `Trial.serving` has ended, as a fresh
             client that must be served.
-        operations: Just these fail: methods of `socket.socket`, ``"epoll_create"``,
-            ``"epoll_ctl_add"``, ``"epoll_ctl_mod"`` and ``"epoll_ctl_del"``.
+        operations: Just these fail, or this one: methods of `socket.socket`,
+            ``"epoll_create"``, ``"epoll_ctl_add"``, ``"epoll_ctl_mod"`` and
+            ``"epoll_ctl_del"``.
         seed: Decides the order in which tasks run.
         sample: How many failures to try, evenly spread; None: all.
         only: Just these, by their numbers in a report.
@@ -72,15 +73,31 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
         clock: Makes the clock of each run.
         stop_after: After so many runs that have failed, no other is tried.
     """
+    check_outside_of_trio("fail_everywhere")
+    choice = Choice(sample, only)
     conditions = Conditions(seed, hang_seconds, paths, clock)
     search = Search(scenario, conditions, stop_after)
-    faults = _Faults(probe, None if operations is None else frozenset(operations))
+    faults = _Faults(_for_any(probe), _checked(operations))
     with quick_collections(), faults.log.watching(), intercepted(faults.intercept):
         untouched = search.run_untouched(faults.injector)
         if not search.is_unsound:
-            numbers = moments(untouched.moments, sample, only)
-            search.run_all(_BY, faults.injector, untouched.moments, numbers)
+            numbers = choice.among(untouched.moments)
+            search.run_all(FAULT, faults.injector, untouched.moments, numbers)
     return search.report
+
+
+def _for_any(probe: Probe[ServerT] | None) -> Probe[BaseServer] | None:
+    """Return *probe*, which is given the servers of its scenario, and no others."""
+    return cast("Probe[BaseServer] | None", probe)
+
+
+def _checked(operations: str | Iterable[str] | None) -> frozenset[str] | None:
+    """Return *operations*, each of which there is."""
+    if operations is None:
+        return None
+    wanted = [operations] if isinstance(operations, str) else list(operations)
+    check_names("operations", wanted, {operation for operation, _ in ERRNOS})
+    return frozenset(wanted)
 
 
 @final
@@ -88,7 +105,7 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
 class _Faults:
     """Makes the injector of each run, and hands on to it what the run does."""
 
-    probe: Probe | None
+    probe: Probe[BaseServer] | None
     operations: frozenset[str] | None
     log: LogWatch = attrs.field(init=False)
     _current: FaultInjector = attrs.field(init=False)

@@ -16,15 +16,16 @@ import trio
 from trioserver._exceptions import ListenerBrokenError
 from trioserver._testing.errnos import Role, errnos_of, role_of
 from trioserver._testing.fault import RECEIVING, SENDING, SHORT, Fault, os_error
+from trioserver._testing.origins import is_kits, is_librarys, is_trios
 from trioserver._testing.short_transfers import can_be_short, shortened
 from trioserver._testing.socket_calls import Operation, tell_again
 from trioserver._testing.trial import Trial
 
+# Trio's loop: what has called that is not the task, but what has called `trio.run`.
+_RUN_LOOP: Final = "unrolled_run"
+
 # How often in a row EAGAIN is said.
 _STORM: Final = 3
-
-# Whose lines say nothing about where an operation was called.
-_UNTOLD: Final = (str(Path(__file__).parent), str(Path(trio.__file__).parent))
 
 
 @final
@@ -236,11 +237,19 @@ def _end(sock: socket.socket) -> None:
 
 
 def _caller() -> str:
-    """Return the line that has called the operation, outside of this and of Trio."""
-    places = (
-        (Path(frame.f_code.co_filename), line)
-        for frame, line in traceback.walk_stack(None)
-        if not frame.f_code.co_filename.startswith(_UNTOLD)
-    )
-    path, line = next(places)
-    return f"{path.parent.name}/{path.name}:{line}"
+    """Return the line that has called the operation, outside of this and of Trio.
+
+    If that is the library's, the line of somebody else's that has called it, too.
+    """
+    places: list[str] = []
+    for frame, line in traceback.walk_stack(None):
+        code = frame.f_code
+        if is_trios(code) and code.co_name == _RUN_LOOP:
+            break
+        if is_kits(code) or is_trios(code) or (places and is_librarys(code)):
+            continue
+        path = Path(code.co_filename)
+        places.append(f"{path.parent.name}/{path.name}:{line}")
+        if not is_librarys(code):
+            break
+    return ", for ".join(places)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias, final
+from typing import TypeAlias, TypeVar, final
 
 import attrs
 
 from trioserver._servers.base import BaseServer
 
-Probe: TypeAlias = Callable[[BaseServer], Awaitable[object]]
+ServerT = TypeVar("ServerT", bound=BaseServer)
+
+Probe: TypeAlias = Callable[[ServerT], Awaitable[object]]
 """Is given a server, and raises an error if it does not serve."""
 
 
@@ -21,7 +23,7 @@ class Harm:
 
     max_harmed: float = math.inf
     """How many clients may run into an error."""
-    probe: Probe | None = None
+    probe: Probe[BaseServer] | None = None
     """A fresh client, which must be served in the end."""
     is_probing: bool = attrs.field(default=False, init=False)
     """Whether the fresh client is being served, without any trouble."""

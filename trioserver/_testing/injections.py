@@ -89,9 +89,12 @@ def named(by: Kind | Injection | Iterable[Kind | Injection]) -> list[Injection]:
     """Return the injections that *by* means.
 
     Raises:
-        ValueError: If there is none of such a name.
+        ValueError: If there is none of such a name, or none at all.
     """
-    wanted = [by] if isinstance(by, str | Injection) else by
+    wanted = [by] if isinstance(by, str | Injection) else list(by)
+    if not wanted:
+        message = "by is empty: leave it out to make every kind of trouble"
+        raise ValueError(message)
     return [_named(one) for one in wanted]
 
 

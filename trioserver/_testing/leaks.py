@@ -17,6 +17,7 @@ import trio
 
 from trioserver._testing.await_frames import describe_task
 from trioserver._testing.memory_socket import open_in_memory
+from trioserver._testing.options import check_seconds, checked_paths
 from trioserver._testing.task_tree import all_tasks
 
 _PROCESS: Final = "/proc/self"
@@ -122,7 +123,8 @@ def find_leaks(
     Raises:
         LeakError: If something was left behind.
     """
-    paths = tuple(paths)
+    paths = checked_paths(paths)
+    check_seconds("patience", patience)
     before = Snapshot.take(paths)
     yield
     if leaks := leaks_since(before, paths, patience=patience):

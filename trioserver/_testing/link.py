@@ -11,8 +11,21 @@ import attrs
 WINDOW_BYTES = 65536
 
 
+def _is_number(_link: object, attribute: attrs.Attribute[float], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        message = f"{attribute.name} must be a number, not {value!r}"
+        raise TypeError(message)
+
+
 def _copied(fates: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(map(float, fate)) for fate in fates)
+    try:
+        return tuple(tuple(map(float, fate)) for fate in fates)
+    except (TypeError, ValueError) as error:
+        message = (
+            "fates must have the delays of the copies for each datagram, as "
+            f"[(), (0, 0), (0.3,)], not {fates!r}"
+        )
+        raise TypeError(message) from error
 
 
 def _is_rate(_link: object, attribute: attrs.Attribute[float], value: float) -> None:
@@ -43,17 +56,18 @@ class Link:
     """
 
     delay: float = attrs.field(
-        default=0.0, validator=[attrs.validators.ge(0), attrs.validators.lt(math.inf)]
+        default=0.0,
+        validator=[_is_number, attrs.validators.ge(0), attrs.validators.lt(math.inf)],
     )
     """Seconds until a byte, an end-of-file, a reset or a datagram arrives."""
 
     bytes_per_second: float = attrs.field(
-        default=math.inf, validator=attrs.validators.gt(0)
+        default=math.inf, validator=[_is_number, attrs.validators.gt(0)]
     )
     """The most bytes that arrive in a second."""
 
     segment_bytes: float = attrs.field(
-        default=math.inf, validator=attrs.validators.ge(1)
+        default=math.inf, validator=[_is_number, attrs.validators.ge(1)]
     )
     """The most bytes of a stream that one receive returns: 1 splits everything.
 
@@ -61,29 +75,33 @@ class Link:
     """
 
     window_bytes: int = attrs.field(
-        default=WINDOW_BYTES, validator=attrs.validators.ge(1)
+        default=WINDOW_BYTES,
+        validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)],
     )
     """Bytes of a stream that are on their way or unread; beyond, the sender waits."""
 
-    is_cut: bool = False
+    is_cut: bool = attrs.field(
+        default=False, validator=attrs.validators.instance_of(bool)
+    )
     """Whether nothing arrives any more, and neither side is told.
 
     A stream goes on when it is mended, as TCP sends again what was lost. Datagrams that
     were sent meanwhile are lost.
     """
 
-    loss: float = attrs.field(default=0.0, validator=_is_rate)
+    loss: float = attrs.field(default=0.0, validator=[_is_number, _is_rate])
     """The part of the datagrams that is lost: 0.1 loses every tenth, more or less."""
 
-    duplication: float = attrs.field(default=0.0, validator=_is_rate)
+    duplication: float = attrs.field(default=0.0, validator=[_is_number, _is_rate])
     """The part of the datagrams that arrives twice."""
 
     jitter: float = attrs.field(
-        default=0.0, validator=[attrs.validators.ge(0), attrs.validators.lt(math.inf)]
+        default=0.0,
+        validator=[_is_number, attrs.validators.ge(0), attrs.validators.lt(math.inf)],
     )
     """Seconds by which a datagram may be later than *delay*, and so behind others."""
 
-    seed: int = 0
+    seed: int = attrs.field(default=0, validator=attrs.validators.instance_of(int))
     """What *loss*, *duplication* and *jitter* are drawn from."""
 
     fates: Sequence[Sequence[float]] = attrs.field(
@@ -94,6 +112,17 @@ class Link:
     ``[(), (0, 0), (0.3,), (0,)]``: the first is lost, the second arrives twice, the
     third 0.3 s later than *delay*, and so after the fourth.
     """
+
+
+def check_link(link: object) -> None:
+    """Insist on a link.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(link, Link):
+        message = f"a link must be a Link, as Link(delay=0.1), not {link!r}"
+        raise TypeError(message)
 
 
 PERFECT = Link()

@@ -14,6 +14,9 @@ import trio
 
 from trioserver._exception_groups import un_nested
 
+# The name of the task that serves.
+MAIN: Final = "the main task"
+
 # The name of a task that only waits for what it has lent.
 LENDER: Final = "<lender>"
 

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import final
+
+import attrs
+
+from trioserver._testing.options import check_count, checked_only
 
 
-def moments(
-    total: int, sample: int | None, only: int | Iterable[int] | None
-) -> Iterable[int]:
-    """Return the numbers of the moments to try, from 1.
+def _check_sample(
+    _choice: object, attribute: attrs.Attribute[int | None], value: int | None
+) -> None:
+    if value is not None:
+        check_count(attribute.name, value)
 
-    Args:
-        total: How many there were at the last count.
-        sample: How many to try, evenly spread. None: all, without an end, since the
-            next run may have more of them.
-        only: Just these.
-    """
-    if only is not None:
-        return [only] if isinstance(only, int) else only
-    if sample is None:
-        return itertools.count(1)
-    if total <= sample:
-        return range(1, total + 1)
-    if sample == 1:
-        return [1]
-    return (1 + moment * (total - 1) // (sample - 1) for moment in range(sample))
+
+@final
+@attrs.frozen
+class Choice:
+    """Which of the moments are tried."""
+
+    sample: int | None = attrs.field(validator=_check_sample)
+    """How many, evenly spread; None: all."""
+    only: tuple[int, ...] | None = attrs.field(converter=checked_only)
+    """Just these."""
+
+    def among(self, total: int) -> Iterable[int]:
+        """Return their numbers, from 1.
+
+        Args:
+            total: How many moments there were at the last count. If all are tried, the
+                numbers have no end, since the next run may have more of them.
+        """
+        if self.only is not None:
+            return self.only
+        if self.sample is None:
+            return itertools.count(1)
+        if total <= self.sample:
+            return range(1, total + 1)
+        if self.sample == 1:
+            return [1]
+        gaps = self.sample - 1
+        return (1 + gap * (total - 1) // gaps for gap in range(self.sample))

@@ -14,7 +14,9 @@ import trio
 
 from trioserver._exception_groups import leaves
 from trioserver._testing.leaks import Snapshot, leaks_since
+from trioserver._testing.main_task import MAIN
 from trioserver._testing.noise import recorded_noise
+from trioserver._testing.options import check_seconds, checked_paths
 from trioserver._testing.overseer import Overseer, WallClock
 from trioserver._testing.scheduling import deterministic_scheduling
 from trioserver._testing.trial import Trial
@@ -25,17 +27,27 @@ Scenario: TypeAlias = Callable[[Trial], Awaitable[object]]
 _THREADS_END: Final = 1.0
 
 
+def _check_hang_seconds(
+    _conditions: object, attribute: attrs.Attribute[float], value: float
+) -> None:
+    check_seconds(attribute.name, value)
+
+
 @attrs.frozen
 class Conditions:
     """What all runs of one scenario have in common."""
 
     seed: int = 0
     """Decides the order in which tasks run."""
-    hang_seconds: float = 5.0
+    hang_seconds: float = attrs.field(default=5.0, validator=_check_hang_seconds)
     """Seconds after which a run hangs, from its start and from the trouble."""
-    paths: Sequence[str | os.PathLike[str]] = ()
+    paths: Sequence[str | os.PathLike[str]] = attrs.field(
+        default=(), converter=checked_paths
+    )
     """Directories in which no file may be left."""
-    clock: Callable[[], trio.abc.Clock] = WallClock
+    clock: Callable[[], trio.abc.Clock] = attrs.field(
+        default=WallClock, validator=attrs.validators.is_callable()
+    )
     """Makes the clock of each run."""
     whole: bool = False
     """Whether all of the scenario is watched."""
@@ -100,7 +112,7 @@ def _is_from_keyboard(error: BaseException) -> bool:
 
 
 async def _main(main: Callable[[], Awaitable[object]], overseer: Overseer) -> None:
-    trio.lowlevel.current_task().name = "the main task"
+    trio.lowlevel.current_task().name = MAIN
     overseer.begin()
     await main()
 

@@ -9,7 +9,7 @@ from typing import final
 
 import trio
 
-from trioserver._testing.link import Link
+from trioserver._testing.link import Link, check_link
 
 # What Ethernet carries of TCP. Pieces of a stream arrive one after the other where
 # their number takes time; without that, one piece is as good as many.
@@ -66,6 +66,7 @@ class Path:
 
     @link.setter
     def link(self, link: Link) -> None:
+        check_link(link)
         self.begin_change()
         self._own = link
         self.end_change()

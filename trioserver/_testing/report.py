@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 import attrs
+
+FAULT: Final = "fault"
+"""What `fail_everywhere` makes. It makes nothing else, and takes no *by*."""
+
+
+_MISSED: Final = "the run has ended before that moment came"
 
 
 @final
@@ -26,8 +32,9 @@ class Failure:
     def __str__(self) -> str:
         head = "without any trouble:"
         if self.number:
-            replay = f"only={self.number}, by={self.by!r}, seed={self.seed}"
-            head = f"{replay}: {self.place}"
+            by = "" if self.by == FAULT else f"by={self.by!r}, "
+            replay = f"only={self.number}, {by}seed={self.seed}"
+            head = f"{replay}: {self.place or _MISSED}"
         return "\n  - ".join([head, *self.problems])
 
 
@@ -76,6 +83,8 @@ class Report:
         )
         head = f"{len(self.failures)} of {self.runs} runs failed"
         head += f" ({counts or 'no trouble was made'})"
+        if counts and not any(self.tried.values()):
+            head += "; no trouble was made, which proves nothing"
         if self.is_cut_short:
             head += "; given up, there may be more"
         return "\n\n".join([head, *map(str, self.failures)])

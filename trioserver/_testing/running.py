@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 
 from trioserver._engine.hooks import settled
 from trioserver._exception_groups import un_nested
 from trioserver._servers.base import BaseServer
-from trioserver._testing.await_frames import describe_task
+from trioserver._testing.await_frames import describe_task, runs_foreign_code
 from trioserver._testing.leaks import LeakError, Snapshot, leaks_since
 from trioserver._testing.network import Network
+from trioserver._testing.options import check_seconds, check_server
 from trioserver._testing.task_tree import tasks_below
 
 ServerT = TypeVar("ServerT", bound=BaseServer)
+
+
+_REMEDY: Final = """
+A request lasts as long as its client stays: close clients inside of the block, or set
+the server's drain_timeout."""
 
 
 class StillRunningError(AssertionError):
@@ -28,12 +34,15 @@ class StillRunningError(AssertionError):
     def __init__(self, patience: float, tasks: list[str]) -> None:
         super().__init__(patience, tasks)
         self.tasks = tasks
-        """Each task that still runs, and the lines at which it waits."""
+        """Each task that runs code of yours, and the lines at which it waits.
+
+        If there is none, each task that runs.
+        """
         self._patience = patience
 
     def __str__(self) -> str:
-        head = f"{self._patience} s after shutdown() these have not ended:"
-        return "\n- ".join([head, *self.tasks])
+        head = f"{self._patience:g} s after shutdown() these have not ended:"
+        return "\n- ".join([head, *self.tasks]) + _REMEDY
 
 
 @asynccontextmanager
@@ -42,7 +51,8 @@ async def running(
 ) -> AsyncGenerator[ServerT]:
     """Serve while the block runs; then shut down, and wait for the requests.
 
-    An error in the block cancels the server at once, and surfaces as itself.
+    For ``async with running(server):``. An error in the block cancels the server at
+    once, and surfaces as itself.
 
     Args:
         server: A server that has not served yet.
@@ -51,12 +61,15 @@ async def running(
 
     Raises:
         StillRunningError: If something still ran then. It is cancelled.
+        TypeError: If there is no server, or no network.
         LeakError: If server or block have left something behind that was not there
             before: a descriptor, a thread, a child process.
 
     Cancellation:
         Cancels the server.
     """
+    check_server("running()", server, network)
+    check_seconds("patience", patience)
     before = Snapshot.take()
     if network is not None:
         network.adopt(server)
@@ -84,4 +97,6 @@ async def _serve(
 
 
 def _places(nursery: trio.Nursery) -> list[str]:
-    return sorted(describe_task(task) for task in tasks_below(nursery))
+    tasks = list(tasks_below(nursery))
+    telling = list(filter(runs_foreign_code, tasks)) or tasks
+    return sorted(map(describe_task, telling))

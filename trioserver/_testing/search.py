@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from trioserver._testing.one_run import Conditions, Scenario, run_once
+from trioserver._testing.options import check_count
 from trioserver._testing.report import Failure, Report
 from trioserver._testing.trial import Trial
 
@@ -41,14 +42,18 @@ class Injector(Protocol):
         ...
 
 
+def _check_count(_search: object, attribute: attrs.Attribute[int], value: int) -> None:
+    check_count(attribute.name, value)
+
+
 @final
 @attrs.define
 class Search:
     """All runs of one scenario, and what was found in them."""
 
-    scenario: Scenario
+    scenario: Scenario = attrs.field(validator=attrs.validators.is_callable())
     conditions: Conditions
-    stop_after: int
+    stop_after: int = attrs.field(validator=_check_count)
     report: Report = attrs.Factory(Report)
 
     def run_untouched(self, injector: Callable[[int], Injector]) -> Injector:

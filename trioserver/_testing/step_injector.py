@@ -7,8 +7,9 @@ from typing import final
 import attrs
 import trio
 
-from trioserver._testing.await_frames import describe_task
+from trioserver._testing.await_frames import describe_task, runs_foreign_code
 from trioserver._testing.injections import Injection
+from trioserver._testing.main_task import MAIN
 from trioserver._testing.trial import Trial
 
 
@@ -66,7 +67,12 @@ class StepInjector(trio.abc.Instrument):
         self.moments += 1
         if self.moments != self.at_moment or self.injection is None:
             return
-        others = sorted(describe_task(other) for other in self._tasks - {task})
+        # The library's own tasks, which wait for work, would hide those that tell more.
+        others = sorted(
+            describe_task(other)
+            for other in self._tasks - {task}
+            if other.name == MAIN or runs_foreign_code(other)
+        )
         self.place = "\n    meanwhile ".join(
             [f"{edge} a step of {describe_task(task)}", *others]
         )

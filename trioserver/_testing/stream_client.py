@@ -13,10 +13,8 @@ import trio
 from trioserver._streams.connection import Connection
 from trioserver._testing.excerpt import difference, excerpt
 from trioserver._testing.linked import Linked
+from trioserver._testing.options import check_bytes, check_count
 from trioserver._testing.path import Path
-
-# Seconds that a client waits for what it expects.
-PATIENCE: Final = 5.0
 
 # struct linger: the next close resets the connection.
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -40,7 +38,7 @@ class StreamClient(Linked):
         self,
         stream: trio.SocketStream | Connection,
         *,
-        patience: float = PATIENCE,
+        patience: float,
         paths: tuple[Path, Path] | None = None,
     ) -> None:
         super().__init__(paths)
@@ -67,6 +65,7 @@ class StreamClient(Linked):
         Cancellation:
             Some of it may have been sent.
         """
+        check_bytes("data", data)
         await self._in_time(
             lambda: self.stream.send_all(data),
             f"could not send all of {len(data)} bytes: the server does not read",
@@ -101,7 +100,9 @@ class StreamClient(Linked):
 
         Raises:
             AssertionError: If fewer come.
+            ValueError: If it is less than 1.
         """
+        check_count("count", count)
         ended = await self._until(lambda: len(self._came) >= count)
         if ended is not None:
             self._fail(f"expected {count} bytes", ended)
@@ -137,6 +138,7 @@ class StreamClient(Linked):
         Raises:
             AssertionError: If something else comes.
         """
+        check_bytes("data", data)
         ended = await self._until(
             lambda: (
                 len(self._came) >= len(data) or not data.startswith(bytes(self._came))
@@ -152,7 +154,12 @@ class StreamClient(Linked):
 
         Raises:
             AssertionError: If another line comes, or none.
+            ValueError: If *line* is no line.
         """
+        check_bytes("line", line)
+        if line.find(b"\n") != len(line) - 1 or not line:
+            message = f"a line has one \\n, at its end; for {line!r} there is expect()"
+            raise ValueError(message)
         ended = await self._until(lambda: b"\n" in self._came)
         here = bytes(self._came[: self._came.find(b"\n") + 1])
         if ended is not None or here != line:

@@ -20,6 +20,7 @@ from trioserver._testing.await_frames import describe_error
 from trioserver._testing.harm import Harm
 from trioserver._testing.main_task import LENDER, Job, MainTask
 from trioserver._testing.network import Network
+from trioserver._testing.options import check_has, check_server
 from trioserver._testing.promises import is_loss, is_refusal, promises_replies
 
 # Lets the next close() send a reset.
@@ -104,6 +105,7 @@ class Trial:
             network: Where it serves, in place of the real network.
             serve: What is called instead of ``server.serve``.
         """
+        check_server("Trial.serving()", server, network)
         if network is not None:
             network.adopt(server)
         self.servers.append(server)
@@ -138,6 +140,8 @@ class Trial:
 
     def add_client(self, client: ClientT) -> ClientT:
         """Let *client* be reset when it is the clients' turn to make trouble."""
+        if not isinstance(client, trio.SocketStream):
+            check_has("add_client()", client, "reset")
         self._clients.append(client)
         return client
 
@@ -146,6 +150,7 @@ class Trial:
 
         It is done for each limiter that is an attribute of a server.
         """
+        check_has("add_limiter()", limiter, "borrowed_tokens")
         self._limiters.append(limiter)
 
     def forgives(self, error: BaseException) -> bool:
@@ -258,15 +263,17 @@ class Trial:
 
     def check_end(self) -> None:
         """Note what a server, or a limiter, still holds after the run."""
+        limiters = {limiter: repr(limiter) for limiter in self._limiters}
         for server in self.servers:
             if server.requests_in_flight:
                 self.problems.append(f"requests in flight after the end: {server!r}")
-            for value in vars(server).values():
+            for name, value in vars(server).items():
                 if isinstance(value, trio.CapacityLimiter):
-                    self._limiters.append(value)
-        for limiter in self._limiters:
-            if limiter.borrowed_tokens:
-                self.problems.append(f"tokens never given back: {limiter!r}")
+                    limiters[value] = f"{type(server).__name__}.{name}"
+        for limiter, name in limiters.items():
+            if borrowed := limiter.borrowed_tokens:
+                tokens = f"{borrowed} of {limiter.total_tokens}"
+                self.problems.append(f"tokens never given back: {tokens} of {name}")
 
     # Inside
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 from weakref import WeakSet
 
-from trioserver._testing.link import Link
+from trioserver._testing.link import Link, check_link
 from trioserver._testing.path import Path
 
 
@@ -17,6 +17,7 @@ class Wires:
 
     def __init__(self, link: Link) -> None:
         """Let all paths have *link*, unless they get one of their own."""
+        check_link(link)
         self._link = link
         self._count = 0
         self._paths: WeakSet[Path] = WeakSet()
@@ -28,6 +29,7 @@ class Wires:
 
     @link.setter
     def link(self, link: Link) -> None:
+        check_link(link)
         changed = [path for path in self._paths if path.has_default]
         for path in changed:
             path.begin_change()

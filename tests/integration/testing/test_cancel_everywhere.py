@@ -117,8 +117,22 @@ def test_moments_that_do_not_come_are_not_counted() -> None:
     report = cancel_everywhere(one_echo, by="cancel", only=[10_000])
 
     assert report.tried == {"cancel": 0}
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="no trouble was made, which proves noth"):
         report.check()
+
+
+def test_a_failure_says_when_its_moment_has_not_come() -> None:
+    server = TCPServer(LOOPBACK, UpperHandler)
+
+    async def serve_again(trial: Trial) -> None:
+        async with trial.serving(server):
+            pass
+
+    report = cancel_everywhere(serve_again, by="cancel", stop_after=1)
+
+    (failure,) = report.failures
+    assert "0: the run has ended before that moment came\n" in str(failure)
+    assert "ServerClosedError" in failure.problems[0]
 
 
 def test_enough_failures_are_enough() -> None:

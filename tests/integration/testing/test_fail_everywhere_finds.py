@@ -12,7 +12,7 @@ import trio
 
 from kit.fault_scenarios import Case, keep_alive
 from kit.serving import LOOPBACK, UpperHandler, connect, receive_all
-from trioserver import BaseServer, StreamRequestHandler, TCPServer
+from trioserver import BaseServer, ConnectionLostError, StreamRequestHandler, TCPServer
 from trioserver.testing import Report, Trial, fail_everywhere
 
 
@@ -101,6 +101,34 @@ def test_finds_a_send_whose_result_nobody_looks_at() -> None:
     report = fail_everywhere(serve_forgetfully, operations=["send"])
 
     assert any("one byte" in place for place in found(report, "AssertionError"))
+
+
+class ConfusedHandler(StreamRequestHandler):
+    """Takes a client that has gone for one that talks nonsense."""
+
+    async def handle(self) -> None:
+        try:
+            await self.rfile.readline()
+        except ConnectionLostError as error:
+            raise ValueError from error
+
+
+async def serve_confused(trial: Trial) -> None:
+    async with trial.serving(TCPServer(LOOPBACK, ConfusedHandler)) as server:
+        async with await connect(server) as client:
+            await client.send_all(b"hello\n")
+
+
+def test_a_report_names_the_line_of_the_handler_and_what_replays_the_run() -> None:
+    report = fail_everywhere(serve_confused, operations="recv", stop_after=1)
+    (failure,) = report.failures
+    again = fail_everywhere(serve_confused, operations="recv", only=failure.number)
+
+    line = ConfusedHandler.handle.__code__.co_firstlineno + 2
+    assert "_streams/" in failure.place
+    assert failure.place.endswith(f", for testing/test_fail_everywhere_finds.py:{line}")
+    assert str(failure).startswith(f"only={failure.number}, seed=0: recv() ")
+    assert [failure.place for failure in again.failures] == [failure.place]
 
 
 class CarelessServer(TCPServer):

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from kit.serving import LOOPBACK, UpperHandler, ask, connect
-from trioserver import TCPServer
-from trioserver._testing.await_frames import describe_task
+from trioserver import TCPServer, testing
+from trioserver._testing.await_frames import describe_error, describe_task
 from trioserver.testing import Trial, cancel_everywhere
 
 
@@ -140,6 +140,27 @@ def test_a_request_that_is_never_given_up_is_a_finding() -> None:
     report = cancel_everywhere(play)
 
     assert "requests in flight after the end: <BusyServer" in report.problems[0]
+
+
+def test_what_a_client_expects_in_vain_is_told_as_it_was_written() -> None:
+    async def play(trial: Trial) -> None:
+        async with trial.serving(TCPServer(LOOPBACK, UpperHandler)) as server:
+            async with await testing.connect(server) as client:
+                await client.send(b"hello\n")
+                await client.expect_line(b"HELP\n")
+
+    report = cancel_everywhere(play)
+
+    head, *rest = report.problems[0].splitlines()
+    # The line of the scenario, not that of the client.
+    assert "raised AssertionError at play (test_findings.py:" in head
+    assert head.endswith("): expected b'HELP\\n'")
+    assert rest == ["      but there came b'HELLO\\n'"]
+
+
+def test_an_error_that_was_not_raised_has_no_place() -> None:
+    assert describe_error(LookupError("x")) == "LookupError('x')"
+    assert describe_error(LookupError("x\ny")) == "LookupError: x\n    y"
 
 
 async def test_a_task_that_has_ended_is_at_its_end() -> None:

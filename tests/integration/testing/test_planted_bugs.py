@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from kit.serving import LOOPBACK, UpperHandler, ask, connect, eventually
 from trioserver import BaseServer, StreamRequestHandler, TCPServer
@@ -244,7 +245,8 @@ def test_finds_a_task_that_is_parked_for_ever() -> None:
         server = QuietServer(LOOPBACK, PairingHandler)
         async with trial.serving(server), trio.open_nursery() as clients:
             clients.start_soon(trial.visit, echo, trial, server)
-            await eventually(lambda: waiting)
+            await eventually(lambda: waiting or trial.is_injected)
+            await trio.testing.wait_all_tasks_blocked()  # in shutdown(), too
             await trial.visit(echo, trial, server)
 
     report = cancel_everywhere(play, by="shutdown", hang_seconds=HANG, stop_after=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable
 
 import pytest
 import trio
@@ -48,8 +49,28 @@ async def test_names_the_tasks_that_do_not_end() -> None:
     await client.aclose()
 
     assert "0.01 s after shutdown() these have not ended:" in str(caught.value)
-    assert any("GateServer.pass_gate" in task for task in caught.value.tasks)
+    # That of the request alone: the library's own tasks say nothing.
+    (task,) = caught.value.tasks
+    assert "GateServer.pass_gate" in task
+    assert str(caught.value).endswith("set\nthe server's drain_timeout.")
     assert server.cancelled == 1
+
+
+def never_answer(*_: object) -> Awaitable[None]:
+    return trio.sleep_forever()  # noqa: ASYNC105  # the server awaits it
+
+
+async def test_names_all_tasks_if_none_runs_code_of_yours() -> None:
+    server = TCPServer(LOOPBACK, never_answer)
+
+    with pytest.raises(StillRunningError) as caught:
+        async with running(server, patience=0.01):
+            client = await connect(server)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+    await client.aclose()
+
+    assert any("sleep_forever" in task for task in caught.value.tasks)
+    assert len(caught.value.tasks) > 1
 
 
 async def test_fails_if_a_handler_leaves_a_descriptor() -> None:

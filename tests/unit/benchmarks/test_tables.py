@@ -54,6 +54,12 @@ def test_a_table_is_markdown() -> None:
     assert table.to_markdown() == "| who | µs |\n| --- | ---: |\n| trio | 5 |"
 
 
+def test_a_column_of_words_begins_on_one_line() -> None:
+    table = Table(("who", "beside", "µs"), [("a", "b", ""), ("a", "c", "5")])
+
+    assert table.to_markdown().splitlines()[1] == "| --- | --- | ---: |"
+
+
 def test_the_table_of_a_work_has_the_best_first(results: Results) -> None:
     assert work_table(results, "idle").rows == [
         ("trio.serve_tcp", "4,000", "20.0", "2.00"),

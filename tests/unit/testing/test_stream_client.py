@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 from kit.memory import memory_pair
+from kit.serving import STUCK
 from trioserver import Connection
 from trioserver._testing.link import Link
 from trioserver.testing import StreamClient
@@ -24,7 +25,10 @@ async def talking(
 ) -> AsyncIterator[tuple[StreamClient, Connection]]:
     """Yield a client, and the server's end of its connection."""
     client, server = memory_pair(link=link or Link())
-    async with StreamClient(Connection(client)) as talker, Connection(server) as peer:
+    async with (
+        StreamClient(Connection(client), patience=STUCK) as talker,
+        Connection(server) as peer,
+    ):
         yield talker, peer
 
 
@@ -206,7 +210,7 @@ async def test_what_a_cancelled_wait_has_got_is_not_lost() -> None:
 
 async def test_a_cancelled_close_closes() -> None:
     client, server = memory_pair()
-    talker = StreamClient(Connection(client))
+    talker = StreamClient(Connection(client), patience=STUCK)
     with server:
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -218,7 +222,7 @@ async def test_a_cancelled_close_closes() -> None:
 
 async def test_a_client_of_a_real_unix_socket_cannot_reset() -> None:
     ours, theirs = trio.socket.socketpair()
-    async with StreamClient(trio.SocketStream(ours)) as client:
+    async with StreamClient(trio.SocketStream(ours), patience=STUCK) as client:
         with pytest.raises(NotImplementedError, match="only if it has unread data"):
             client.reset()
     theirs.close()
@@ -226,7 +230,7 @@ async def test_a_client_of_a_real_unix_socket_cannot_reset() -> None:
 
 async def test_a_real_connection_has_no_link() -> None:
     ours, theirs = trio.socket.socketpair()
-    client = StreamClient(trio.SocketStream(ours))
+    client = StreamClient(trio.SocketStream(ours), patience=STUCK)
     with pytest.raises(ValueError, match="only connections of a MemoryNetwork"):
         client.link = Link()
     client.close()
@@ -238,7 +242,7 @@ async def test_a_real_client_can_reset() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stream = await trio.open_tcp_stream(*listener.getsockname())
         accepted, _ = listener.accept()
-    client = StreamClient(stream)
+    client = StreamClient(stream, patience=STUCK)
     client.reset()
     client.reset()
     with accepted:

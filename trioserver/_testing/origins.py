@@ -1,0 +1,39 @@
+"""Tell whose code it is: Trio's, the library's, or the test kit's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import CodeType
+from typing import Final
+
+import trio
+
+
+def is_below(folder: Path, file: str) -> bool:
+    """Whether *file* lies in *folder*.
+
+    Its name begins with more than that of the folder: in ``site-packages``,
+    ``trioserver`` lies beside ``trio``.
+    """
+    return file.startswith(f"{folder}{os.sep}")
+
+
+_TRIO: Final = Path(trio.__file__).parent
+_KIT: Final = Path(__file__).parent
+_LIBRARY: Final = _KIT.parent
+
+
+def is_trios(code: CodeType) -> bool:
+    """Whether *code* is Trio's."""
+    return is_below(_TRIO, code.co_filename)
+
+
+def is_kits(code: CodeType) -> bool:
+    """Whether *code* is the test kit's."""
+    return is_below(_KIT, code.co_filename)
+
+
+def is_librarys(code: CodeType) -> bool:
+    """Whether *code* is the library's, of which the test kit is a part."""
+    return is_below(_LIBRARY, code.co_filename)
