@@ -44,7 +44,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call"
     ]
-    if lines := summary(reports):
-        terminalreporter.section("injection points")
-        for line in lines:
-            terminalreporter.line(line)
+    for line in summary(reports):
+        terminalreporter.line(line)

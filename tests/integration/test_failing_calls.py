@@ -40,7 +40,7 @@ SELDOM = [
     ("slow clients, without edges", "epoll_ctl_mod"),
     ("requests ahead of a slow client", "epoll_ctl_mod"),
     ("stopping with a queue", "setsockopt"),
-    ("handle_request, UDP sessions", "recvmsg"),
+    ("handle_request, UDP sessions", "recvfrom"),
 ]
 
 

@@ -18,6 +18,7 @@ from soak.verdicts import Outcome
 LENGTH = 0.001
 
 
+@pytest.mark.one_layer
 @pytest.mark.slow
 async def test_every_check_finds_its_promises_kept(tmp_path: Path) -> None:
     """All at the same time: most of them wait for most of the time."""

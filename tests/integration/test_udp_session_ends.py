@@ -120,54 +120,6 @@ async def test_handle_request_sees_one_session_through() -> None:
     assert server.statistics().started == 1
 
 
-async def test_a_close_in_the_midst_of_a_single_session_ends_it() -> None:
-    server = CountingServer()
-    with trio.fail_after(STUCK), open_client(server) as client:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.handle_request)
-            await ask(client, b"data")
-            await server.server_close()
-
-    assert server.ends == ["stopped"]
-
-
-class FailingServer(CountingServer):
-    """Fails when it should receive for a session, and may have been closed then."""
-
-    error = OSError(errno.ENOMEM, "no memory")
-    closes = False
-
-    async def _receive(self) -> tuple[Datagram, Replies]:
-        received = await super()._receive()
-        if received[0].data == b"fail":
-            if self.closes:
-                self.__exit__()
-            raise self.error
-        return received
-
-
-async def test_a_failure_in_the_midst_of_a_single_session_does_not_end_it() -> None:
-    server = FailingServer()
-    with trio.fail_after(STUCK), server, open_client(server) as client:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.handle_request)
-            await ask(client, b"data")
-            await client.send(b"fail")
-            assert await ask(client, b"data") == b"2"
-            await client.send(b"bye")
-
-
-async def test_a_failure_after_the_close_of_a_single_session_says_nothing() -> None:
-    server = FailingServer(closes=True)
-    with trio.fail_after(STUCK), open_client(server) as client:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.handle_request)
-            await ask(client, b"data")
-            await client.send(b"fail")
-
-    assert server.ends == ["stopped"]
-
-
 async def test_nobody_else_serves_meanwhile() -> None:
     server = CountingServer()
     with trio.fail_after(STUCK), open_client(server) as client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -23,7 +22,6 @@ from trioserver._testing.one_run import Conditions, run_once
 from trioserver._testing.socket_calls import intercepted
 from trioserver._testing.trial import Trial
 
-STRACE: Final = shutil.which("strace")
 
 SERVER: Final = """
 import trio, trioserver

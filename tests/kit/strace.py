@@ -12,9 +12,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import attrs
 import trio
+
+
+def _can_trace() -> bool:
+    """Whether strace is here, and may trace: some containers forbid it."""
+    command = ["sh", "-c", "strace -o /dev/null true"]
+    done = subprocess.run(command, check=False, capture_output=True)  # noqa: S603  # this
+    return done.returncode == 0
+
+
+CAN_TRACE: Final = _can_trace()
 
 
 @attrs.frozen

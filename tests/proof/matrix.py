@@ -172,7 +172,12 @@ MATRIX: Final = [case for case in ALL_CASES if not is_omitted(case, *OMISSIONS)]
 FAILING_OMISSIONS: Final = (
     Omission(("*-handle_request",), "a call takes one request, or one failure"),
     Omission(
-        ("*-truncated", "*-stopping_out_of_time"),
+        (
+            "*-truncated",
+            "*-stopping_out_of_time",
+            "*-forks*-failing_handler",
+            "*-forks*-failing_finish",
+        ),
         "it is to be in the log, as a warning",
     ),
 )

@@ -221,7 +221,7 @@ async def start_up(stage: Stage) -> None:
 async def _in_block(server: AnyServer, *, task_status: trio.TaskStatus[object]) -> None:
     server.service_actions = trio.lowlevel.checkpoint
     async with server:
-        await server.serve_forever(0.001, task_status=task_status)
+        await server.serve_forever(0.01, task_status=task_status)
         await server.shutdown()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from kit.moments import sample_of
 from kit.points import Points
+from kit.serving import STUCK
 from proof.matrix import MATRIX, Case
 from proof.stage import Stage
 from trioserver._testing.injections import named
@@ -49,6 +50,7 @@ def test_leaves_nothing_behind(case: Case, points: Points) -> None:
         case.play,
         by=injections(case),
         sample=sample_of(case.subject.model.cost),
+        hang_seconds=STUCK,
         paths=["."],
     )
 

@@ -6,6 +6,7 @@ import pytest
 
 from kit.moments import sample_of
 from kit.points import Points
+from kit.serving import STUCK
 from proof.matrix import FAILING_MATRIX, Case
 from trioserver.testing import fail_everywhere
 
@@ -18,6 +19,7 @@ def test_harms_one_client_at_most(case: Case, points: Points) -> None:
         probe=case.probe,
         operations=case.operations,
         sample=sample_of(case.subject.model.cost),
+        hang_seconds=STUCK,
         paths=["."],
     )
 

@@ -20,6 +20,8 @@ from soak.probes import count_descriptors, resident_bytes
 from soak.processes import Value
 from soak.services import SERVICES, make_web_server
 from trioserver import BaseServer, UDPServer, serve_socketserver
+from trioserver._engine.task_pool import TaskPool
+from trioserver._testing.task_tree import all_tasks
 
 # As the standard library's basicConfig() writes it.
 FORMAT: Final = "%(levelname)s:%(name)s:%(message)s"
@@ -159,15 +161,15 @@ def _plain(address: object) -> Value:
 
 
 def _count_tasks() -> int:
-    root = trio.lowlevel.current_root_task()
-    assert root is not None
-    waiting, count = [root], 0
-    while waiting:
-        task = waiting.pop()
-        count += 1
-        for nursery in task.child_nurseries:
-            waiting.extend(nursery.child_tasks)
-    return count
+    return sum(not _waits_for_work(task) for task in all_tasks())
+
+
+def _waits_for_work(task: trio.lowlevel.Task) -> bool:
+    """Whether *task* is one that requests use again; how many are kept is bounded."""
+    return any(
+        frame.f_code is TaskPool.next_work.__code__
+        for frame, _ in task.iter_await_frames()
+    )
 
 
 async def serve(directory: Path) -> None:

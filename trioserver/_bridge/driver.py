@@ -28,6 +28,7 @@ from trioserver._engine.hooks import ClientAddress, Request
 from trioserver._exception_groups import raise_unchanged
 from trioserver._log import describe, escape, log
 from trioserver._servers.base import BaseServer
+from trioserver._sockets.close import close_socket
 
 # Handshakes that may be going on beside the requests that are handled, so that clients
 # who connect and say nothing leave room for others.
@@ -90,7 +91,12 @@ class Driver(BaseServer):
                 async with self._entered():
                     await self._serve(task_status)
         finally:
-            await self._hooks.call(self._close_object, abandon=True)
+            try:
+                await self._hooks.call(self._close_object, abandon=True)
+            except BaseException:
+                # Ctrl-C strikes through every shield, and then nobody has called it.
+                close_socket(self._object.socket)
+                raise
 
     async def serve_and_leave_open(
         self, task_status: trio.TaskStatus[BaseServer]

@@ -157,7 +157,7 @@ class UDPSessionServer(UDPServer):
     async def _receive_for_known_peers(self, has_begun: trio.Event) -> None:
         """Receive what comes while the session of `handle_request` runs."""
         await has_begun.wait()
-        while not self._serving.is_closed:
+        while True:
             try:
                 datagram, replies = await self._receive()
             except trio.ClosedResourceError:

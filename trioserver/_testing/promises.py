@@ -48,7 +48,8 @@ def promises_replies(server: BaseServer) -> bool:
     """Whether *server*, told to stop, answers all that was accepted before.
 
     A stream server does, unless its settings say how long; a datagram that was not
-    received yet is lost, and nobody can tell it from one that was.
+    received yet is lost, and nobody can tell it from one that was. Child processes are
+    waited for or ended, and never left alone.
     """
     return (
         getattr(server, "socket_type", None) == socket.SOCK_STREAM

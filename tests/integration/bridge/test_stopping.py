@@ -17,8 +17,9 @@ from kit.journal_server import (
     talk,
 )
 from kit.serving import LOOPBACK, STUCK, eventually
-from kit.threads import UpperThreadHandler
+from kit.threads import UpperThreadDatagramHandler, UpperThreadHandler
 from trioserver import serve_socketserver
+from trioserver.testing import Trial, cancel_everywhere
 
 SERVERS = [socketserver.TCPServer, socketserver.ThreadingTCPServer]
 both = pytest.mark.parametrize("server_class", SERVERS)
@@ -77,40 +78,12 @@ async def test_a_handler_may_shut_down_what_was_shut_down_before_it_served(
                 assert await in_thread(talk, client) == b"HELLO\n"
 
 
-class OwnThreadsServer(socketserver.ThreadingTCPServer):
-    """Starts a thread for each request, in that which it is given for it."""
-
-    def process_request(self, request: object, client_address: object) -> None:
-        super().process_request(request, client_address)  # type: ignore[arg-type]  # whatever has come
-
-
-class ClosingHandler(UpperThreadHandler):
-    """Closes its server, which joins all threads but this one."""
-
-    def handle(self) -> None:
-        super().handle()
-        self.server.server_close()
-
-
-@pytest.mark.parametrize("server_class", [*SERVERS, OwnThreadsServer])
-async def test_a_handler_may_close_the_server_whatever_thread_it_runs_in(
-    server_class: type[socketserver.TCPServer],
-) -> None:
-    with trio.fail_after(STUCK):
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(
-                serve_socketserver, server_class(LOOPBACK, ClosingHandler)
-            )
-            with connect_blocking(server) as client:
-                assert await in_thread(talk, client) == b"HELLO\n"
-
-
 class ClosedServer(socketserver.ThreadingTCPServer):
     """Is closed by somebody, just before it accepts."""
 
     def get_request(self) -> tuple[socket.socket, object]:
         self.server_close()
-        while not isinstance(self.socket, socket.socket):  # until it has its own again
+        while type(self.socket) is not socket.socket:  # until it has its own again
             threading.Event().wait(0.001)
         return super().get_request()
 
@@ -122,6 +95,19 @@ async def test_a_close_while_the_queue_is_emptied_is_no_error() -> None:
         await serve_socketserver(server)
 
     assert server.socket.fileno() == -1
+
+
+async def serve_nobody(trial: Trial) -> None:
+    """Serve, and shut down."""
+    server = socketserver.UDPServer(LOOPBACK, UpperThreadDatagramHandler)
+    async with trial.watching(partial(serve_socketserver, server)):
+        server.shutdown()
+
+
+def test_ctrl_c_at_any_moment_leaves_no_object_open() -> None:
+    report = cancel_everywhere(serve_nobody, by="interrupt")
+
+    report.check()
 
 
 class FlaggingHandler(UpperThreadHandler):
@@ -265,7 +251,14 @@ class ClosingHandler(UpperThreadHandler):
         super().handle()
 
 
-@both
+class OwnThreadsServer(socketserver.ThreadingTCPServer):
+    """Starts a thread for each request, in that which it is given for it."""
+
+    def process_request(self, request: object, client_address: object) -> None:
+        super().process_request(request, client_address)  # type: ignore[arg-type]  # whatever has come
+
+
+@pytest.mark.parametrize("server_class", [*SERVERS, OwnThreadsServer])
 async def test_a_handler_may_close_the_server(
     server_class: type[socketserver.TCPServer],
 ) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from kit.injected_faults import (
     ENDS,
     INJECTIONS,
-    STRACE,
     Injection,
     outcome_by_strace,
     server_process,
 )
+from kit.strace import CAN_TRACE
 from soak.bench import Bench
 from soak.verdicts import Figure, Outcome, exactly
 
 
 async def check_system_faults(bench: Bench) -> Outcome:
     """Inject each of them by strace(1), if there is one."""
-    if STRACE is None:
-        why = "there is no strace here; it is a package of Debian's"
+    if not CAN_TRACE:
+        why = "there is no strace here that may trace"
         return Outcome("system-faults", "nothing", [], notes=[why])
     injections = INJECTIONS[:: min(20, max(1, round(0.3 / bench.length)))]
     wrong: list[str] = []
