@@ -268,6 +268,26 @@ async def test_the_queue_of_a_socket_from_elsewhere_is_left_to_others() -> None:
     await queued.aclose()
 
 
+async def test_a_successor_that_was_given_the_socket_goes_on_accepting() -> None:
+    """As many as before: nothing that is done to the socket at the close stays."""
+    server = GateServer()
+    server.socket.set_inheritable(True)
+    with socket.socket(fileno=os.dup(server.fileno())) as successor:
+        async with serving(server):
+            inside, queued = await queue_up(server, 2)
+            await server.wait_inside(1)
+            server.gate.set()
+        assert server.fileno() == -1
+        await inside.aclose()
+        await queued.aclose()
+
+        clients = [socket.create_connection(server.server_address) for _ in range(5)]
+        successor.settimeout(STUCK)
+        for client in clients:
+            successor.accept()[0].close()
+            client.close()
+
+
 async def test_a_socket_that_blocks_does_not_block_the_others() -> None:
     server = TCPServer(LOOPBACK, UpperHandler)
     server.socket.setblocking(True)
@@ -331,6 +351,7 @@ async def test_who_comes_between_the_last_look_and_the_close_is_not_let_in(
         told.append(bool(select.select([], [newcomer], [], 0)[1]))
         return False
 
+    monkeypatch.setattr(tcp, "may_be_shared", lambda _sock: False)
     monkeypatch.setattr(tcp, "has_queued", look_and_let_somebody_come)
     with newcomer:
         async with serving(server):
@@ -345,6 +366,7 @@ async def test_the_queue_is_served_although_nobody_can_be_kept_out(
     def fail(sock: socket.socket) -> bool:
         raise OSError(errno.EPERM, "not here")
 
+    monkeypatch.setattr(tcp, "may_be_shared", lambda _sock: False)
     monkeypatch.setattr(tcp, "turn_newcomers_away", fail)
     server = GateServer()
     server.max_concurrent_requests = 1

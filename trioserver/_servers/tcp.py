@@ -8,7 +8,7 @@ import os
 import socket as stdlib_socket
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
 from typing import Final
 
@@ -32,6 +32,7 @@ from trioserver._sockets.bind import (
 )
 from trioserver._sockets.close import close_socket
 from trioserver._sockets.newcomers import turn_newcomers_away
+from trioserver._sockets.sharing import may_be_shared
 from trioserver._streams.connection import Connection
 from trioserver._streams.edge_poller import HAS_EPOLL, EdgePoller
 from trioserver._streams.edge_readiness import EdgeReadiness
@@ -228,23 +229,31 @@ class TCPServer(BaseServer):
         if not self._owns_listener():
             # Shared, perhaps: its queue lives on with others.
             return
+        sock = self.socket
+        is_shared = may_be_shared(sock)
         try:
-            # Nobody else gets in; those who are in can still be accepted.
-            if not turn_newcomers_away(self.socket):
-                self.socket.listen(0)
+            # Nobody else gets in; those who are in can still be accepted. A filter
+            # would outlive this process in whoever else has the socket.
+            if is_shared or not turn_newcomers_away(sock):
+                sock.listen(0)
         except OSError as error:
             log(logging.DEBUG, f"The listen queue stays open: {describe(error)}")
             if not self._is_listening():
                 return
-        await start_queued(
-            partial(has_queued, self.socket),
-            self._get_request,
-            self._requests.start,
-            admission=self._admission,
-            failures=self._failures,
-            max_wait=self.drain_timeout,
-            is_closed=lambda: self._serving.is_closed,
-        )
+        try:
+            await start_queued(
+                partial(has_queued, sock),
+                self._get_request,
+                self._requests.start,
+                admission=self._admission,
+                failures=self._failures,
+                max_wait=self.drain_timeout,
+                is_closed=lambda: self._serving.is_closed,
+            )
+        finally:
+            if is_shared:
+                with suppress(OSError):  # closed meanwhile
+                    sock.listen(self.request_queue_size)
 
     def _owns_listener(self) -> bool:
         """Whether this process made the socket, and so nobody else listens on it.

@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 from trioserver._sockets.addresses import format_address, with_scope
+from trioserver._sockets.server_socket import ServerSocket
 
 # As many as the kernel allows: it cuts the number down to its own maximum. Not more,
 # because some systems keep 16 bits of it.
@@ -34,37 +35,6 @@ _REMEDIES: Final = {
         ":: every IPv6 address"
     ),
 }
-
-
-class ServerSocket(socket.socket):
-    """A socket whose family and type are found out once.
-
-    `socket.socket.accept` asks for both, and each time it takes more than 2 000
-    instructions to find out which member of an enumeration it is (CPython 3.13).
-    """
-
-    __slots__ = ("_family", "_type")
-
-    def __init__(
-        self,
-        family: int = -1,
-        kind: int = -1,
-        proto: int = -1,
-        fileno: int | None = None,
-    ) -> None:
-        super().__init__(family, kind, proto, fileno)
-        self._family = super().family
-        self._type = super().type
-
-    @property
-    def family(self) -> socket.AddressFamily:
-        """The address family."""
-        return self._family
-
-    @property
-    def type(self) -> socket.SocketKind:
-        """The kind of socket."""
-        return self._type
 
 
 def make_socket(family: int, kind: int) -> socket.socket:

@@ -18,6 +18,10 @@ MAX_LINE_BYTES: Final = 65536
 # Some precedents for a whole body: nginx client_max_body_size 1 MiB, aiohttp 1 MiB.
 MAX_READ_BYTES: Final = 1048576
 
+# The most that stays in memory after it was taken, to be thrown away with what comes
+# next. Lines that came together are taken without moving what follows them.
+MAX_TAKEN_BYTES: Final = RECEIVE_BYTES
+
 
 @final
 class BufferedReader:
@@ -343,8 +347,12 @@ class BufferedReader:
         buffer, start = self._buffer, self._start
         end = start + size
         if end < len(buffer):
+            taken = bytes(buffer[start:end])
+            if end > MAX_TAKEN_BYTES and end > len(buffer) // 2:
+                # Not held while somebody waits for the rest of a line, or for ever.
+                self._buffer, end = bytes(buffer[end:]), 0
             self._start = end
-            return bytes(buffer[start:end])
+            return taken
         self._buffer, self._start = b"", 0
         return bytes(buffer[start:] if start else buffer)
 

@@ -382,3 +382,19 @@ async def test_without_a_buffer_a_cancelled_read_leaves_what_is_there_to_others(
 
         assert scope.cancelled_caught
         assert await connection.receive_some() == b"for another program"
+
+
+# Memory
+
+
+@pytest.mark.parametrize("is_one_segment", [True, False])
+async def test_what_was_taken_is_not_held_until_more_comes(
+    *, is_one_segment: bool
+) -> None:
+    body = b"x" * 1_000_000
+    segments = [body + b"begun"] if is_one_segment else [body[1:], b"xbegun"]
+    reader = reader_of(*segments)
+
+    assert await reader.readexactly(len(body)) == body
+    assert len(reader._buffer) == len(b"begun")
+    assert await rest_of(reader) == b"begun"
