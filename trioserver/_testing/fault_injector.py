@@ -6,7 +6,9 @@ import os
 import select
 import socket
 import traceback
+from itertools import takewhile
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Final, final
 from weakref import WeakKeyDictionary
 
@@ -21,7 +23,7 @@ from trioserver._testing.short_transfers import can_be_short, shortened
 from trioserver._testing.socket_calls import Operation, tell_again
 from trioserver._testing.trial import Trial
 
-# Trio's loop: what has called that is not the task, but what has called `trio.run`.
+# The function of Trio's that runs the tasks.
 _RUN_LOOP: Final = "unrolled_run"
 
 # How often in a row EAGAIN is said.
@@ -241,15 +243,22 @@ def _caller() -> str:
 
     If that is the library's, the line of somebody else's that has called it, too.
     """
-    places: list[str] = []
-    for frame, line in traceback.walk_stack(None):
-        code = frame.f_code
-        if is_trios(code) and code.co_name == _RUN_LOOP:
-            break
-        if is_kits(code) or is_trios(code) or (places and is_librarys(code)):
-            continue
-        path = Path(code.co_filename)
-        places.append(f"{path.parent.name}/{path.name}:{line}")
-        if not is_librarys(code):
-            break
-    return ", for ".join(places)
+    told = [
+        (frame.f_code, line)
+        for frame, line in takewhile(_is_inside, traceback.walk_stack(None))
+        if not (is_kits(frame.f_code) or is_trios(frame.f_code))
+    ]
+    others = [(code, line) for code, line in told if not is_librarys(code)]
+    nearest = dict.fromkeys([*told[:1], *others[:1]])
+    return ", for ".join(_place(code, line) for code, line in nearest)
+
+
+def _is_inside(entry: tuple[FrameType, int]) -> bool:
+    """Whether a frame is the task's: Trio's loop is called by what has called it."""
+    code = entry[0].f_code
+    return not (is_trios(code) and code.co_name == _RUN_LOOP)
+
+
+def _place(code: CodeType, line: int) -> str:
+    path = Path(code.co_filename)
+    return f"{path.parent.name}/{path.name}:{line}"
