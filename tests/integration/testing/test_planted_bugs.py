@@ -109,6 +109,26 @@ def test_finds_a_missing_finally() -> None:
     check_found(report, f"-> {os.devnull}", "LosingHandler.handle")
 
 
+def test_finds_a_close_that_is_cancelled_before_it_has_closed() -> None:
+    class UnshieldedHandler(UpperHandler):
+        async def handle(self) -> None:
+            descriptor = os.open(os.devnull, os.O_RDONLY)
+            opened.append(descriptor)
+            try:
+                await super().handle()
+            finally:
+                await trio.lowlevel.checkpoint()  # where nobody shields it
+                os.close(opened.pop())
+
+    opened: list[int] = []
+
+    report = cancel_everywhere(serving(UnshieldedHandler), by="cancel")
+    for descriptor in opened:
+        os.close(descriptor)
+
+    check_found(report, f"-> {os.devnull}", "UnshieldedHandler.handle")
+
+
 def test_finds_a_goodbye_that_waits_for_ever_and_cannot_be_cancelled() -> None:
     class PoliteHandler(UpperHandler):
         async def handle(self) -> None:
