@@ -299,10 +299,9 @@ async def test_work_that_is_thrown_away_while_it_waits_is_closed() -> None:
 
     async def work() -> bool:
         try:
-            await wait()
+            return bool(await wait())
         finally:
             ended.append("closed")
-        return True
 
     task = trio.lowlevel.current_task()
     own = task.context
