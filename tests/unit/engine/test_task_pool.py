@@ -6,7 +6,7 @@ import contextlib
 import gc
 import sys
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextvars import Context, ContextVar
 from types import coroutine
 
@@ -294,12 +294,12 @@ async def test_work_that_is_thrown_away_while_it_waits_is_closed() -> None:
     ended: list[str] = []
 
     @coroutine
-    def wait() -> object:
-        yield "something"
+    def wait() -> Generator[str, None, bool]:
+        return bool((yield "something"))
 
     async def work() -> bool:
         try:
-            return bool(await wait())
+            return await wait()
         finally:
             ended.append("closed")
 
