@@ -8,7 +8,7 @@ outer one, or of the caller's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -17,7 +17,7 @@ from contextlib import (
     nullcontext,
 )
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Final, final
+from typing import Final, final
 
 import attrs
 import trio
@@ -25,7 +25,7 @@ import trio
 from trioserver._engine.admission import Slot
 from trioserver._engine.hooks import ClientAddress, Request, ServerHooks
 from trioserver._engine.request import run_request
-from trioserver._engine.task_pool import TaskPool
+from trioserver._engine.task_pool import Dialogue, TaskPool
 from trioserver._exception_groups import un_nested
 from trioserver._exceptions import AlreadyServingError
 
@@ -282,7 +282,7 @@ class RequestsInFlight:
             if went_well:
                 in_flight = pool.take(task) or await pool.next_work(task)
 
-    def _take_through_life(self, in_flight: InFlight) -> Coroutine[Any, Any, bool]:  # type: ignore[explicit-any]  # as `run_request` has it
+    def _take_through_life(self, in_flight: InFlight) -> Dialogue:
         return run_request(
             self._hooks, in_flight.request, in_flight.client_address, in_flight.slot
         )

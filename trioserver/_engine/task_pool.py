@@ -46,6 +46,51 @@ class _Parked(Generic[WorkT]):
 
 
 @final
+class _Begun:
+    """Work that has begun, and waits, for a ``yield from`` to go on with.
+
+    Like the coroutine that it is, it tells where it waits: whoever looks for a stuck
+    task (``Task.iter_await_frames``) sees through it.
+    """
+
+    __slots__ = ("_said", "_work", "send")
+
+    def __init__(self, work: Dialogue, said: object) -> None:
+        # What `Coroutine` does not have, a coroutine has.
+        self._work: Any = work  # type: ignore[explicit-any]  # see above
+        self._said = said
+        # The work's own, with no call of ours around it.
+        self.send = work.send
+
+    def __iter__(self) -> Generator[Any, Any, bool]:  # type: ignore[explicit-any]  # see above
+        """Return this, which does all that a generator does here."""
+        return self  # type: ignore[return-value]  # see above
+
+    def __next__(self) -> object:
+        """Return what the work has said already, before anybody has answered."""
+        said, self._said = self._said, None
+        return said
+
+    def throw(self, error: BaseException) -> object:
+        """Raise *error* where the work waits."""
+        return self._work.throw(error)
+
+    def close(self) -> None:
+        """End the work where it waits."""
+        self._work.close()
+
+    @property
+    def cr_frame(self) -> object:
+        """The frame of the work."""
+        return self._work.cr_frame
+
+    @property
+    def cr_await(self) -> object:
+        """What the work waits for."""
+        return self._work.cr_await
+
+
+@final
 class TaskPool(Generic[WorkT]):
     """The tasks of one nursery: those that work, and those that wait for work."""
 
@@ -126,16 +171,7 @@ class TaskPool(Generic[WorkT]):
             self._is_quick = True
             return bool(end.value)
         self.hand_over()
-        try:
-            while True:
-                try:
-                    answer = yield said
-                except BaseException as error:  # it is for the work
-                    said = work.throw(error)
-                else:
-                    said = work.send(answer)
-        except StopIteration as end:
-            return bool(end.value)
+        return (yield from _Begun(work, said))
 
     def take(self, task: trio.lowlevel.Task) -> WorkT | None:
         """Return work that waits for *task*, which runs, and has done its own."""

@@ -26,6 +26,7 @@ from trioserver._engine.hooks import (
     settled,
 )
 from trioserver._engine.log_interval import LogInterval
+from trioserver._handlers.base import handled
 from trioserver._handlers.checking import refuse_handlers
 from trioserver._handlers.session import DatagramSessionHandler
 from trioserver._handlers.stream import StreamRequestHandler
@@ -158,7 +159,7 @@ class UDPServer(TCPServer):
             await self._drop_truncated(request, client_address)
             return
         # What BaseServer does here, without waiting for it.
-        await settled(self.RequestHandlerClass(request, client_address, self))
+        await handled(self.RequestHandlerClass(request, client_address, self))
         self._note_handled()
 
     async def handle_truncated(

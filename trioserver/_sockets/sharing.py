@@ -6,6 +6,7 @@ import os
 import socket
 
 from trioserver._sockets.server_socket import ServerSocket
+from trioserver._waiting import SelfWaiting
 
 
 def may_be_shared(sock: socket.socket) -> bool:
@@ -15,6 +16,8 @@ def may_be_shared(sock: socket.socket) -> bool:
     Nobody can ask the system; but who got it without a trace in this process is its
     child, as long as it lives. All are suspects, whatever they were started for.
     """
+    if isinstance(sock, SelfWaiting):
+        return False
     is_copied = isinstance(sock, ServerSocket) and sock.is_copied
     return is_copied or sock.get_inheritable() or _has_children()
 

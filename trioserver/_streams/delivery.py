@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from typing import Final
 
-# Linux and some others; elsewhere nobody can tell.
-_TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
+# Elsewhere nobody can tell: FreeBSD has the name, too, but other numbers for the
+# states, and zeros for what it does not know (its netinet/tcp.h).
+_IS_LINUX: Final[bool] = sys.platform == "linux"
+_TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None) if _IS_LINUX else None
 
 # The states of Linux's tcp_states.h in which the peer has not acknowledged our
 # end-of-file, which comes after all else: ESTABLISHED, FIN_WAIT1, CLOSE_WAIT,

@@ -6,8 +6,8 @@ import contextlib
 import gc
 import sys
 import weakref
-from collections.abc import AsyncGenerator
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator, Generator
+from contextvars import Context, ContextVar
 from types import coroutine
 
 import pytest
@@ -17,10 +17,15 @@ import trio.testing
 from kit.serving import STUCK
 from trioserver._engine import task_pool
 from trioserver._engine.requests_in_flight import RequestsInFlight
-from trioserver._engine.task_pool import MAX_PARKED
+from trioserver._engine.task_pool import MAX_PARKED, TaskPool
 from unit.engine.pooled import Requests, nothing, requests
 
 colour: ContextVar[str] = ContextVar("colour", default="none")
+
+
+async def run_nothing(_work: None) -> None:
+    """Run no work: none is started."""
+
 
 both_kinds = pytest.mark.parametrize("are_short", [False, True])
 
@@ -268,3 +273,43 @@ async def test_what_is_not_trios_is_refused_where_it_was_awaited(
         await made.run(go_astray)
 
     assert isinstance(made.server.errors[0], TypeError)
+
+
+@both_kinds
+async def test_whoever_looks_for_a_stuck_task_sees_where_it_waits(
+    are_short: bool,
+) -> None:
+    async def get_stuck() -> None:
+        await trio.sleep_forever()
+
+    async with requests(are_short=are_short) as made:
+        await made.run(get_stuck)
+
+        frames = [frame.f_code for frame, _ in made.tasks[0].iter_await_frames()]
+        assert get_stuck.__code__ in frames
+        made.in_flight.cancel()
+
+
+async def test_work_that_is_thrown_away_while_it_waits_is_closed() -> None:
+    ended: list[str] = []
+
+    @coroutine
+    def wait() -> Generator[str, None, bool]:
+        return bool((yield "something"))
+
+    async def work() -> bool:
+        try:
+            return await wait()
+        finally:
+            ended.append("closed")
+
+    task = trio.lowlevel.current_task()
+    own = task.context
+    async with trio.open_nursery() as nursery:
+        pool: TaskPool[None] = TaskPool(nursery, Context(), run_nothing)
+        waiting = pool.begin(work(), Context(), task)
+        assert waiting.send(None) == "something"
+        waiting.close()
+    task.context = own
+
+    assert ended == ["closed"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from functools import partial
 
 import pytest
@@ -87,3 +89,13 @@ async def test_nobody_can_tell_what_is_acknowledged_on_other_systems(
     monkeypatch.setattr(delivery, "_TCP_INFO", None)
     with connected(tcp_pair()) as (connection, _):
         assert not is_acknowledged(connection.socket)
+
+
+async def test_what_other_systems_tell_under_the_same_name_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "platform", "freebsd14")
+    elsewhere = runpy.run_path(delivery.__file__)
+
+    with connected(tcp_pair()) as (connection, _):
+        assert not elsewhere["is_acknowledged"](connection.socket)
