@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from kit.ctrl_c import enable_ctrl_c
+from kit.moments import choose_examples
 from kit.points import summary
 
 pytest_plugins = ["trioserver.testing.pytest_plugin"]
@@ -26,8 +27,9 @@ def leave_nothing(short_collections: None, no_leaks: None) -> None:
 
 
 def pytest_configure() -> None:
-    """Let the tests press Ctrl-C."""
+    """Let the tests press Ctrl-C, and try the same in each run."""
     enable_ctrl_c()
+    choose_examples()
 
 
 def pytest_collection_finish() -> None:

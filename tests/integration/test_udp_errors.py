@@ -151,7 +151,8 @@ async def test_a_written_reply_waits_for_room_even_if_it_is_cancelled(
     monkeypatch.setattr(trio.lowlevel, "wait_writable", wait_writable)
     came = Datagram(b"hello", PEER, [], is_truncated=False)
     full = BlockingIOError(errno.EAGAIN, "full")
-    scripted = ScriptedSocket([full, full, 5])
+    # At once, under a shield if need be, and then for as long as it takes.
+    scripted = ScriptedSocket([full, full, full, 5])
     sock = DatagramSocket(came, Replies(as_socket(scripted)))
 
     with UDPServer(LOOPBACK, UpperDatagramHandler) as server:

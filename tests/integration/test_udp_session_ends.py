@@ -6,6 +6,7 @@ import errno
 
 import pytest
 import trio
+import trio.testing
 
 from kit.datagrams import CountingServer, ask, open_client
 from kit.serving import STUCK, eventually, serving
@@ -167,6 +168,14 @@ async def test_handle_request_receives_on_whatever_the_network_says() -> None:
             await client.send(b"bye")
 
     assert server.failures == 1
+
+
+async def test_what_a_closed_socket_says_is_not_waited_for() -> None:
+    server = CountingServer()
+    await server.server_close()
+
+    with trio.testing.assert_no_checkpoints():
+        await server._pause_after(OSError(errno.EBADF, "closed"))
 
 
 async def test_handle_request_gives_up_after_its_timeout() -> None:
