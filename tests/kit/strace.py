@@ -61,12 +61,13 @@ async def injecting(
     async with trio.open_nursery() as nursery:
         process: trio.Process = await nursery.start(run)
         assert process.stderr is not None
-        said = b""
-        while b"attached" not in said:
-            data = await process.stderr.receive_some()
-            assert data, said.decode()  # it may be forbidden to trace at all
-            said += data
-        yield Strace(log)
-        process.terminate()
-        await process.wait()
+        async with process.stderr:
+            said = b""
+            while b"attached" not in said:
+                data = await process.stderr.receive_some()
+                assert data, said.decode()  # it may be forbidden to trace at all
+                said += data
+            yield Strace(log)
+            process.terminate()
+            await process.wait()
         nursery.cancel_scope.cancel()

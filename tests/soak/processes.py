@@ -125,9 +125,10 @@ async def running(module: str, log: Path) -> AsyncIterator[Agent]:
         )
         async with trio.open_nursery() as nursery:
             process: trio.Process = await nursery.start(run)
+            assert process.stdin is not None
             assert process.stdout is not None
             try:
-                async with process.stdout:
+                async with process.stdin, process.stdout:
                     yield Agent(process, log)
             finally:
                 process.kill()
