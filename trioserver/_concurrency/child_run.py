@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from types import FrameType
 from typing import Final, final
@@ -32,11 +33,21 @@ class ChildRun:
     signals to that one, and so it waits for them.
     """
 
-    __slots__ = ("_ended", "_error", "_function", "_interrupt", "_scope", "_token")
+    __slots__ = (
+        "_error",
+        "_function",
+        "_has_ended",
+        "_interrupt",
+        "_scope",
+        "_token",
+        "_wake_up",
+    )
 
     def __init__(self, function: Callable[[], Awaitable[object]]) -> None:
         self._function = function
-        self._ended = threading.Event()
+        self._has_ended = False
+        # The end of a pipe that wakes the thread which waits.
+        self._wake_up = -1
         self._error: BaseException | None = None
         self._interrupt: BaseException | None = None
         self._scope = trio.CancelScope()
@@ -56,13 +67,32 @@ class ChildRun:
         # The context of the request, as its task in the parent has it.
         target = copy_context().run
         thread = threading.Thread(target=target, args=(self._run_in_thread,))
-        thread.start()
-        self._ended.wait()
-        thread.join()
+        with self._woken_by_signals() as bell:
+            thread.start()
+            while not self._has_ended:
+                os.read(bell, 1)
+            thread.join()
         if self._interrupt is not None:
             raise self._interrupt
         if self._error is not None:
             raise self._error
+
+    @contextmanager
+    def _woken_by_signals(self) -> Generator[int]:
+        """Yield what can be read once a signal has come, or the run has ended.
+
+        A lock cannot be waited for instead: who waits for one does not notice a signal
+        that comes in the moment before, or that the system gives to another thread.
+        """
+        bell, self._wake_up = os.pipe()
+        os.set_blocking(self._wake_up, False)
+        before = signal.set_wakeup_fd(self._wake_up, warn_on_full_buffer=False)
+        try:
+            yield bell
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(bell)
+            os.close(self._wake_up)
 
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         """Cancel the function. Raises nothing: that could be anywhere."""
@@ -81,7 +111,9 @@ class ChildRun:
         except BaseException as error:  # it is raised in the other thread
             self._error = error
         finally:
-            self._ended.set()
+            self._has_ended = True
+            with suppress(BlockingIOError):  # there is something to be read already
+                os.write(self._wake_up, b"-")
 
     async def _main(self) -> None:
         self._token = trio.lowlevel.current_trio_token()

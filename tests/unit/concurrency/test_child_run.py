@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
 import trio
 
+from kit.serving import STUCK
 from trioserver._concurrency.child_run import ChildRun, TerminatedError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -44,6 +46,22 @@ def test_a_signal_after_the_run_has_ended_counts_as_well() -> None:
     run._note_signal(signal.SIGTERM, None)
 
     assert isinstance(run._interrupt, TerminatedError)
+
+
+def test_a_signal_that_another_thread_gets_cancels_the_run() -> None:
+    ends: list[type[BaseException]] = []
+
+    async def wait() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        try:
+            await trio.sleep(STUCK)
+        except trio.Cancelled as error:
+            ends.append(type(error))
+            raise
+
+    with pytest.raises(TerminatedError):
+        ChildRun(wait).run()
+    assert ends == [trio.Cancelled]
 
 
 def test_raises_what_the_function_raises() -> None:
