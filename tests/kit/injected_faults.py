@@ -22,7 +22,6 @@ from trioserver._testing.one_run import Conditions, run_once
 from trioserver._testing.socket_calls import intercepted
 from trioserver._testing.trial import Trial
 
-
 SERVER: Final = """
 import trio, trioserver
 

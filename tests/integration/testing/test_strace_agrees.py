@@ -1,7 +1,7 @@
 """What strace(1) injects into a real process ends as what the kit injects here.
 
-Where there is no strace, or it may not trace, there is nothing to compare with: pytest then says that it has
-skipped an empty set. It is a package of Debian's.
+Where there is no strace, or it may not trace, there is nothing to compare with: pytest
+then says that it has skipped an empty set. It is a package of Debian's.
 """
 
 from __future__ import annotations
