@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable
-from types import TracebackType
-from typing import Final, Protocol, Self, final
+from typing import Final, Protocol, final
 
 import trio
 
@@ -74,7 +73,7 @@ class MemoryPort:
 
 
 @final
-class DatagramClient(Linked):
+class DatagramClient(Linked, trio.abc.AsyncResource):
     """A client of a server for datagrams; it hears nobody else.
 
     What it expects must come within its *patience*, in seconds of Trio's clock;
@@ -175,19 +174,6 @@ class DatagramClient(Linked):
         """
         self.close()
         await trio.lowlevel.checkpoint()
-
-    async def __aenter__(self) -> Self:
-        """Return the client, which the end of the block closes."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        exc_traceback: TracebackType | None,
-    ) -> None:
-        """Close the socket."""
-        await self.aclose()
 
 
 def _shown(data: bytes | None, nothing: str = "") -> str:

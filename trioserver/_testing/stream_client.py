@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Final, NoReturn, Self, final
+from typing import Final, NoReturn, final
 
 import trio
 
@@ -24,7 +23,7 @@ _RESET: Final = "a reset"
 
 
 @final
-class StreamClient(Linked):
+class StreamClient(Linked, trio.abc.AsyncResource):
     """A client of a server under test.
 
     What it expects must come within its *patience*, in seconds of Trio's clock.
@@ -228,19 +227,6 @@ class StreamClient(Linked):
             It is closed all the same.
         """
         await self.stream.aclose()
-
-    async def __aenter__(self) -> Self:
-        """Return the client, which the end of the block closes."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        exc_traceback: TracebackType | None,
-    ) -> None:
-        """Close the connection at once."""
-        await self.aclose()
 
     # Inside
 
