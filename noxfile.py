@@ -82,10 +82,12 @@ def proof(session: nox.Session) -> None:
     session.install(".", *_groups("tests"))
     session.env["PYTHONSAFEPATH"] = "1"
     session.env["TRIOSERVER_TEST_EVERYTHING"] = "1"
-    # Each case wherever there is a process free: the files are few, and long.
-    session.run(
-        "pytest", "-m", "proof", *PARALLEL, "--dist=worksteal", *session.posargs
-    )
+    # Each case wherever there is a process free: the files are few, and long. Two for
+    # each core, since they wait for half of the time. That one case takes minutes is no
+    # reason to tell where it is.
+    processes = f"--numprocesses={2 * (os.cpu_count() or 1)}"
+    own = [processes, "--dist=worksteal", "-o", "faulthandler_timeout=1800"]
+    session.run("pytest", "-m", "proof", *PARALLEL, *own, *session.posargs)
 
 
 @nox.session(default=False)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import socket
 import socketserver
+from contextlib import suppress
 
 import pytest
 
@@ -139,6 +143,26 @@ async def test_a_client_that_resets_is_no_news(
 
     assert set(levels) == {"DEBUG"}
     assert "ended early: ConnectionResetError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOTCONN]
+)
+async def test_a_client_that_cannot_be_reached_any_more_is_no_news(
+    number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lose_the_client(handler: socketserver.StreamRequestHandler) -> None:
+        handler.rfile.readline()
+        # As tcp(7) ends a connection whose peer has gone: in both directions.
+        with suppress(OSError):  # it has gone already
+            handler.connection.shutdown(socket.SHUT_RDWR)
+        raise OSError(number, os.strerror(number))
+
+    server = threading_server(lose_the_client)
+    levels = await levels_after(server, caplog, resets=True)
+
+    assert levels == ["DEBUG"]
+    assert f"[Errno {number}]" in caplog.text
 
 
 async def test_a_client_that_is_too_slow_is_one_line(

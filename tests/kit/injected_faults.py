@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -16,6 +17,7 @@ from kit.programs import Program, running
 from kit.serving import ask, eventually
 from kit.strace import injecting
 from trioserver import ListenerBrokenError
+from trioserver._testing.dispatches import Dispatches
 from trioserver._testing.errnos import EXHAUSTED, PENDING
 from trioserver._testing.fault_injector import FaultInjector
 from trioserver._testing.one_run import Conditions, run_once
@@ -90,17 +92,17 @@ INJECTIONS: Final = [
 def outcomes_in_process(operation: str) -> dict[str, str]:
     """Return what a server does after each failure of *operation*."""
     outcomes: dict[str, str] = {}
-    moment = 0
-    while True:
-        moment += 1
-        injector = FaultInjector(moment, frozenset({operation}))
-        with intercepted(injector.intercept):
-            problems = run_once(_play, injector.trial, Conditions(), [injector])
-        if injector.fault is None:
-            return outcomes
-        assert problems == ()
-        has_ended = ListenerBrokenError in injector.trial.harm.server_errors
-        outcomes[injector.fault.failure] = ENDS if has_ended else SERVES_ON
+    with Dispatches() as dispatches:
+        for moment in itertools.count(1):
+            injector = FaultInjector(moment, dispatches, frozenset({operation}))
+            with intercepted(injector.intercept):
+                problems = run_once(_play, injector.trial, Conditions(), [injector])
+            if injector.fault is None:
+                break
+            assert problems == ()
+            has_ended = ListenerBrokenError in injector.trial.harm.server_errors
+            outcomes[injector.fault.failure] = ENDS if has_ended else SERVES_ON
+    return outcomes
 
 
 async def _play(trial: Trial) -> None:

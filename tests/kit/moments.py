@@ -22,9 +22,6 @@ SAMPLE: Final = None if _EVERYTHING else 12
 EXAMPLES: Final = 2000 if _EVERYTHING else 100
 """How many examples Hypothesis makes up for a test."""
 
-DEAR: Final = 8
-"""How many times as long as others a run takes of which not every moment is tried."""
-
 
 def choose_examples() -> None:
     """Let Hypothesis make up the same ones in each run, but where it tries many."""
@@ -36,8 +33,6 @@ def sample_of(cost: int) -> int | None:
     """Return how many moments to try of a case, for each kind of trouble.
 
     Args:
-        cost: How many times as long as others a run of it takes: of those that are
-            dear, not every moment is tried even where everything is.
+        cost: How many times as long as others a run of it takes.
     """
-    everything = None if cost < DEAR else 40
-    return everything if _EVERYTHING else max(1, 4 // cost)
+    return None if _EVERYTHING else max(1, 4 // cost)

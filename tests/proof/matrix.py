@@ -45,7 +45,7 @@ class Case:
         return self._ask if self.scenario.name in _SERVES_ON else None
 
     async def _ask(self, server: BaseServer) -> None:
-        stage = Stage(Trial(set()), self.subject)
+        stage = Stage(Trial(), self.subject)
         with trio.fail_after(STUCK):
             await stage.ask(server, b"hello\n")
 

@@ -11,7 +11,6 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 import trioserver
-from kit.moments import DEAR
 from kit.serving import LOOPBACK
 from proof.handlers import HANDLERS, AnyServer
 
@@ -93,7 +92,7 @@ FORKS: Final = Model(
     one_at_a_time={"max_children": 1},
     # Children are joined or ended: nobody else would wait for them.
     cells={**CELLS, "going on": attrs.evolve(_GOING_ON, is_promised=False)},
-    cost=DEAR,
+    cost=8,
 )
 
 FORKS_WITH_TRIO: Final = attrs.evolve(FORKS, name="forks with Trio", handlers="tasks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socketserver
 import threading
 from contextvars import copy_context
@@ -12,6 +13,7 @@ from trioserver._bridge.checking import is_original
 from trioserver._bridge.incoming import Incoming
 from trioserver._bridge.loop_hooks import LoopHooks
 from trioserver._engine.hooks import ClientAddress, Request
+from trioserver._log import describe, log
 
 
 @final
@@ -68,6 +70,8 @@ class Processor:
         if isinstance(server, socketserver.ThreadingMixIn) and _only_starts(server):
             # There is a thread already.
             self._process = server.process_request_thread
+            if is_original(server.process_request_thread):
+                self._process = self._as_thread
 
     def process(self, incoming: Incoming, client_address: ClientAddress) -> None:
         """Verify and process a request, to its very end.
@@ -95,8 +99,18 @@ class Processor:
             server.handle_error(incoming.request, client_address)
         finally:
             if not is_verified:
-                server.shutdown_request(incoming.request)
+                self._shut_down(incoming.request)
         return is_verified
+
+    def _as_thread(self, request: Request, client_address: ClientAddress) -> None:
+        """Do what the thread of a request does in socketserver."""
+        server = self._server
+        try:
+            server.finish_request(request, client_address)
+        except Exception:
+            server.handle_error(request, client_address)
+        finally:
+            self._shut_down(request)
 
     def _in_this_thread(self, request: Request, client_address: ClientAddress) -> None:
         """Do what the loop of socketserver does with a request that was verified.
@@ -110,12 +124,22 @@ class Processor:
             try:
                 server.handle_error(request, client_address)
             finally:
-                server.shutdown_request(request)
+                self._shut_down(request)
         except BaseException:
-            server.shutdown_request(request)
+            self._shut_down(request)
             raise
         finally:
             self.started.join()
+
+    def _shut_down(self, request: Request) -> None:
+        """Shut *request* down. What the system says to that ends no server.
+
+        Like in the threads of socketserver; without them, its server ends.
+        """
+        try:
+            self._server.shutdown_request(request)
+        except OSError as error:
+            log(logging.DEBUG, f"Shutting a request down said {describe(error)}")
 
 
 def _only_starts(server: socketserver.ThreadingMixIn) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from typing import Final
@@ -36,6 +37,12 @@ _LEVELS: Final[tuple[tuple[tuple[type[BaseException], ...], int], ...]] = (
         logging.INFO,
     ),
     ((ConnectionLostError,), logging.DEBUG),
+)
+
+# tcp(7), ip(7): a peer that does not acknowledge any more, or cannot be reached. Python
+# has no `ConnectionError` for these.
+_UNREACHABLE: Final = frozenset(
+    {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOTCONN}
 )
 
 
@@ -80,9 +87,16 @@ def _level_of_plain(sock: socket.socket, error: BaseException) -> int:
 
     The errors of a database that is down look the same, and must be heard of.
     """
-    if isinstance(error, ConnectionError) and is_hung_up(sock):
+    if _is_loss(error) and is_hung_up(sock):
         return logging.DEBUG
     if isinstance(error, TimeoutError) and sock.gettimeout() is not None:
         # Only the system's own time-outs have an errno.
         return logging.INFO if error.errno is None else logging.ERROR
     return logging.ERROR
+
+
+def _is_loss(error: BaseException) -> bool:
+    """Whether *error* says that a connection is over."""
+    if isinstance(error, ConnectionError):
+        return True
+    return isinstance(error, OSError) and error.errno in _UNREACHABLE

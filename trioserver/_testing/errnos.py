@@ -96,6 +96,7 @@ ERRNOS: Final[Mapping[tuple[str, Role | None], tuple[str, ...]]] = {
     ("recvfrom", Role.DATAGRAM): _RECEIVE_DATAGRAM,
     ("recvmsg", Role.DATAGRAM): _RECEIVE_DATAGRAM,
     ("send", Role.STREAM): _SEND_STREAM,
+    ("sendall", Role.STREAM): _SEND_STREAM,
     ("sendmsg", Role.STREAM): _SEND_STREAM,
     ("sendto", Role.DATAGRAM): _SEND_DATAGRAM,
     ("sendmsg", Role.DATAGRAM): _SEND_DATAGRAM,

@@ -6,22 +6,25 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import cast, final
 
 import attrs
 import trio
 
 from trioserver._servers.base import BaseServer
+from trioserver._testing.dispatches import Dispatches
 from trioserver._testing.errnos import ERRNOS
 from trioserver._testing.fault_injector import FaultInjector
 from trioserver._testing.harm import Probe, ServerT
+from trioserver._testing.lane import Lane
 from trioserver._testing.log_watch import LogWatch
 from trioserver._testing.moments import Choice
 from trioserver._testing.one_run import Conditions, Scenario, quick_collections
 from trioserver._testing.options import check_names, check_outside_of_trio
 from trioserver._testing.overseer import WallClock
-from trioserver._testing.report import FAULT, Report
-from trioserver._testing.search import Search
+from trioserver._testing.report import Report
+from trioserver._testing.search import Injector, Search
 from trioserver._testing.socket_calls import Operation, intercepted
 
 
@@ -40,10 +43,13 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
 ) -> Report:
     """Let one operation on a socket fail, and every other one in another run.
 
-    Runs *scenario* again and again. In each run, one operation of the tasks that it
-    watches fails with one of the errnos that Linux documents for it, or transfers one
-    byte only: the next one each time, until there is no other. Sockets of the real
-    network are meant, and what clients do with Trio's sockets never fails.
+    Runs *scenario* again and again. In each run, one operation of what it watches fails
+    with one of the errnos that Linux documents for it, or transfers one byte only: the
+    next one each time, until there is no other. First those of tasks fail, then those
+    of the threads that they wait for, then those of the children that they fork: each
+    thread and each child counts from 1, and the first to come to a number fails.
+    Sockets of the real network are meant, and what clients do with Trio's sockets never
+    fails.
 
     It is a problem if
 
@@ -66,7 +72,8 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
             ``"epoll_create"``, ``"epoll_ctl_add"``, ``"epoll_ctl_mod"`` and
             ``"epoll_ctl_del"``.
         seed: Decides the order in which tasks run.
-        sample: How many failures to try, evenly spread; None: all.
+        sample: How many failures to try, evenly spread; None: all. So many of tasks, of
+            threads, and of children.
         only: Just these, by their numbers in a report.
         hang_seconds: After that, a run is hanging.
         paths: Directories in which no file may be left.
@@ -77,13 +84,21 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
     choice = Choice(sample, only)
     conditions = Conditions(seed, hang_seconds, paths, clock)
     search = Search(scenario, conditions, stop_after)
-    faults = _Faults(_for_any(probe), _checked(operations))
-    with quick_collections(), faults.log.watching(), intercepted(faults.intercept):
-        untouched = search.run_untouched(faults.injector)
-        if not search.is_unsound:
-            numbers = choice.among(untouched.moments)
-            search.run_all(FAULT, faults.injector, untouched.moments, numbers)
+    with Dispatches() as dispatches:
+        faults = _Faults(dispatches, _for_any(probe), _checked(operations))
+        with quick_collections(), faults.log.watching(), intercepted(faults.intercept):
+            for lane in Lane:
+                _search_lane(search, partial(faults.injector, lane), lane, choice)
     return search.report
+
+
+def _search_lane(
+    search: Search, injector: Callable[[int], Injector], lane: Lane, choice: Choice
+) -> None:
+    """Let fail what runs in one *lane*, if anything does, and is sound without that."""
+    moments = 0 if search.is_unsound else search.run_untouched(injector).moments
+    if moments and not search.is_unsound:
+        search.run_all(lane.value, injector, moments, choice.among(moments))
 
 
 def _for_any(probe: Probe[ServerT] | None) -> Probe[BaseServer] | None:
@@ -105,6 +120,7 @@ def _checked(operations: str | Iterable[str] | None) -> frozenset[str] | None:
 class _Faults:
     """Makes the injector of each run, and hands on to it what the run does."""
 
+    dispatches: Dispatches
     probe: Probe[BaseServer] | None
     operations: frozenset[str] | None
     log: LogWatch = attrs.field(init=False)
@@ -112,11 +128,11 @@ class _Faults:
 
     def __attrs_post_init__(self) -> None:
         self.log = LogWatch(self._loudest, self._note)
-        self.injector(0)
+        self.injector(Lane.TRIO, 0)
 
-    def injector(self, at_moment: int) -> FaultInjector:
+    def injector(self, lane: Lane, at_moment: int) -> FaultInjector:
         """Return what lets the failure of this number happen."""
-        self._current = FaultInjector(at_moment, self.operations)
+        self._current = FaultInjector(at_moment, self.dispatches, self.operations, lane)
         self._current.trial.harm.probe = self.probe
         self.log.start_anew()
         return self._current
@@ -128,7 +144,7 @@ class _Faults:
         return logging.INFO if by_client else logging.CRITICAL
 
     def _note(self, problem: str) -> None:
-        self._current.trial.problems.append(problem)
+        self._current.note_problem(problem)
 
     def intercept(
         self,

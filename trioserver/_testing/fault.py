@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 
 from trioserver._testing.errnos import ENDS_CONNECTION, GONE, Role
+from trioserver._testing.lane import Lane
 
 SHORT: Final = "transfers one byte"
 """In the place of an errno's name."""
@@ -17,7 +18,7 @@ SHORT: Final = "transfers one byte"
 RECEIVING: Final = frozenset({"accept", "recv", "recv_into", "recvfrom", "recvmsg"})
 """What has to wait until something has come."""
 
-SENDING: Final = frozenset({"send", "sendmsg", "sendto"})
+SENDING: Final = frozenset({"send", "sendall", "sendmsg", "sendto"})
 """What has to wait until there is room."""
 
 # What a client can cause whenever it likes: to vanish, not to be reached.
@@ -50,10 +51,16 @@ class Fault:
     where: str = ""
     """The line that called it."""
 
+    lane: Lane = Lane.TRIO
+    """What called it."""
+
+    is_servers: bool = False
+    """Whether the socket is the server's own, and not one of a single request."""
+
     def __str__(self) -> str:
         """Say what failed, and where."""
         on = "" if self.role is None else f" on {self.role.value}"
-        return f"{self.operation}() {self.failure}{on}, at {self.where}"
+        return f"{self.operation}() {self.failure}{on}{self.lane}, at {self.where}"
 
     @property
     def breaks_socket(self) -> bool:
@@ -65,8 +72,8 @@ class Fault:
 
     @property
     def breaks_server(self) -> bool:
-        """Whether that socket is not a single connection's."""
-        return self.breaks_socket and self.role is not Role.STREAM
+        """Whether that socket is the server's own."""
+        return self.breaks_socket and self.is_servers
 
     @property
     def ends_connection(self) -> bool:

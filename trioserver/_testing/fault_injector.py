@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
-import traceback
-from itertools import takewhile
-from pathlib import Path
-from types import CodeType, FrameType
 from typing import Final, final
 from weakref import WeakKeyDictionary
 
 import attrs
 import trio
 
+from trioserver._datagrams.thread_socket import ThreadDatagramSocket
 from trioserver._exceptions import ListenerBrokenError
+from trioserver._testing.caller import caller, is_trios_own
+from trioserver._testing.dispatches import Dispatches
 from trioserver._testing.errnos import Role, errnos_of, role_of
-from trioserver._testing.fault import RECEIVING, SENDING, SHORT, Fault, os_error
-from trioserver._testing.origins import is_kits, is_librarys, is_trios
+from trioserver._testing.fault import RECEIVING, SHORT, Fault, os_error
+from trioserver._testing.lane import Lane
+from trioserver._testing.patience import is_ready
 from trioserver._testing.short_transfers import can_be_short, shortened
 from trioserver._testing.socket_calls import Operation, tell_again
 from trioserver._testing.trial import Trial
-
-# The function of Trio's that runs the tasks.
-_RUN_LOOP: Final = "unrolled_run"
+from trioserver._testing.watch import Count, count_of_work, current_lane, is_watching
 
 # How often in a row EAGAIN is said.
 _STORM: Final = 3
@@ -41,17 +38,17 @@ class FaultInjector(trio.abc.Instrument):
 
     at_moment: int
     """The number of the failure, from 1; 0 for none."""
+    dispatches: Dispatches
+    """Brings word from threads and children."""
     operations: frozenset[str] | None = None
     """What may fail; None: everything."""
-    moments: int = attrs.field(default=0, init=False)
-    """How many failures there could have been so far."""
+    lane: Lane = Lane.TRIO
+    """Where it may fail."""
     fault: Fault | None = attrs.field(default=None, init=False)
     """What was made to happen."""
-    trial: Trial = attrs.field(init=False)
+    trial: Trial = attrs.field(factory=Trial, init=False)
+    _own_count: Count = attrs.field(init=False)
     _pid: int = attrs.field(factory=os.getpid, init=False)
-    _tasks: set[trio.lowlevel.Task] = attrs.field(
-        factory=set[trio.lowlevel.Task], init=False
-    )
     _ends_server: bool = attrs.field(default=False, init=False)
     _storm: int = attrs.field(default=0, init=False)
     _victim: socket.socket | None = attrs.field(default=None, init=False)
@@ -60,7 +57,9 @@ class FaultInjector(trio.abc.Instrument):
     )
 
     def __attrs_post_init__(self) -> None:
-        self.trial = Trial(self._tasks)
+        self._own_count = Count(self.trial)
+        self.trial.listen = self.listen
+        self.dispatches.start_anew()
 
     # As a search wants it
 
@@ -70,27 +69,47 @@ class FaultInjector(trio.abc.Instrument):
         return [self]
 
     @property
+    def moments(self) -> int:
+        """How many failures there could have been so far."""
+        is_here = self.lane is Lane.TRIO
+        return self._own_count.moments if is_here else self.dispatches.most
+
+    @property
     def place(self) -> str:
         """What was made to happen, in words."""
         return str(self.fault or "")
 
-    def task_spawned(self, task: trio.lowlevel.Task) -> None:
-        """Watch what watched tasks start."""
-        nursery = task.parent_nursery
-        if nursery is not None and nursery.parent_task in self._tasks:
-            self._tasks.add(task)
-
-    def task_exited(self, task: trio.lowlevel.Task) -> None:
-        """Forget a task."""
-        self._tasks.discard(task)
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002  # as Trio calls it
+        """Listen: what a thread or a child does may have woken Trio."""
+        self.listen()
 
     def after_run(self) -> None:
         """Note if a server has gone on although its socket was broken."""
+        self.dispatches.withdraw()
+        self.listen()
         if (
             self._ends_server
             and ListenerBrokenError not in self.trial.harm.server_errors
         ):
             self.trial.problems.append("the server goes on with a broken socket")
+
+    # What comes from threads and children
+
+    def listen(self) -> None:
+        """Take note of what they have told, in Trio's thread."""
+        for news in self.dispatches.receive():
+            if isinstance(news, Fault):
+                self.fault = news
+                self._expect(news)
+            else:
+                self.trial.problems.append(news)
+
+    def note_problem(self, problem: str) -> None:
+        """Take note of what is wrong, wherever that was found."""
+        if os.getpid() == self._pid:
+            self.trial.problems.append(problem)
+        else:
+            self.dispatches.send(problem)
 
     # What is done to operations
 
@@ -103,9 +122,7 @@ class FaultInjector(trio.abc.Instrument):
     ) -> object:
         """Do the operation, or let it fail."""
         bound = arguments if sock is None else (sock, *arguments)
-        if os.getpid() != self._pid:
-            return original(*bound)  # in a child, whose failures nobody here would see
-        if sock is not None and sock in self._broken:
+        if sock is not None and sock in self._broken and self._is_told():
             return self._refuse(operation, sock, original, bound)
         if not self._counts(operation, sock):
             return original(*bound)
@@ -114,18 +131,28 @@ class FaultInjector(trio.abc.Instrument):
         fault = self._next_fault(operation, sock, arguments)
         if fault is None:
             return original(*bound)
-        self._note(fault, sock)
+        self._announce(fault, sock)
         return self._strike(fault, sock, original, arguments)
 
     def _counts(self, operation: str, sock: socket.socket | None) -> bool:
-        """Whether this is the server's, may fail, and would succeed."""
-        if self.trial.harm.is_probing or not _current_task() & self._tasks:
+        """Whether this is the server's, may fail, and would succeed.
+
+        Raises:
+            TimeoutError: It would neither fail nor succeed.
+        """
+        if self.trial.harm.is_probing or not is_watching(self.trial):
             return False
-        if self.operations is not None and operation not in self.operations:
+        if current_lane(self._pid) is not self.lane:
+            return False
+        if not self._may_fail(operation):
             return False
         if sock is None or operation == "__init__":
             return True
-        return sock.fileno() != -1 and _is_ready(operation, sock)
+        is_ours = sock.fileno() != -1 and not is_trios_own()
+        return is_ours and is_ready(operation, sock)
+
+    def _may_fail(self, operation: str) -> bool:
+        return self.operations is None or operation in self.operations
 
     def _next_fault(
         self, operation: str, sock: socket.socket | None, arguments: tuple[object, ...]
@@ -134,18 +161,39 @@ class FaultInjector(trio.abc.Instrument):
         is_new = sock is None or operation == "__init__"
         role = None if is_new or sock is None else role_of(sock)
         failures = list(errnos_of(operation, role))
+        if sock is not None and sock.gettimeout() != 0 and "EAGAIN" in failures:
+            failures.remove("EAGAIN")  # who waits is never told
         if role is Role.STREAM and can_be_short(operation, arguments):
             failures.append(SHORT)
-        choice = self.at_moment - self.moments - 1
-        self.moments += len(failures)
+        choice = self.at_moment - self._count(len(failures)) - 1
         if not 0 <= choice < len(failures):
             return None
-        return Fault(operation, failures[choice], role, _caller())
+        if self.lane is not Lane.TRIO and not self.dispatches.claim():
+            return None
+        is_servers = _is_servers(sock, role, self.lane)
+        return Fault(operation, failures[choice], role, caller(), self.lane, is_servers)
 
-    def _note(self, fault: Fault, sock: socket.socket | None) -> None:
-        """Say what happens, and what may follow."""
+    def _count(self, failures: int) -> int:
+        """Count so many *failures*. Return how many there were before."""
+        # What this process has counted, a child begins with: nothing, in its lane.
+        is_thread = self.lane is Lane.THREAD
+        count = count_of_work(self.trial) if is_thread else self._own_count
+        count.moments += failures
+        if self.lane is not Lane.TRIO:
+            self.dispatches.count(count.moments)
+        return count.moments - failures
+
+    def _announce(self, fault: Fault, sock: socket.socket | None) -> None:
+        """Say what is about to happen."""
         self.fault = fault
         self._victim = sock
+        if self.lane is Lane.TRIO:
+            self._expect(fault)
+        else:
+            self.dispatches.send(fault)
+
+    def _expect(self, fault: Fault) -> None:
+        """Note what may follow."""
         raises: tuple[type[BaseException], ...] = ()
         if self.trial.is_whole:
             raises = (OSError,)  # a server that is being made cannot go on
@@ -170,6 +218,10 @@ class FaultInjector(trio.abc.Instrument):
             return True
         return False
 
+    def _is_told(self) -> bool:
+        """Whether it would be known of what fails here: not in a child of another's."""
+        return self.lane is Lane.CHILD or os.getpid() == self._pid
+
     def _refuse(
         self,
         operation: str,
@@ -181,7 +233,7 @@ class FaultInjector(trio.abc.Instrument):
         if operation == "close":
             was_open = sock.fileno() != -1
             original(*bound)
-            if not was_open:
+            if not was_open or not self._may_fail("close"):
                 return None
         raise os_error(self._broken[sock])
 
@@ -210,24 +262,15 @@ class FaultInjector(trio.abc.Instrument):
         raise fault.error()
 
 
-def _current_task() -> set[trio.lowlevel.Task]:
-    """Return the running task, if one runs: not in a thread, or between tasks."""
-    try:
-        return {trio.lowlevel.current_task()}
-    except RuntimeError:
-        return set()
+def _is_servers(sock: socket.socket | None, role: Role | None, lane: Lane) -> bool:
+    """Whether *sock* is the server's own, and not one of a single request.
 
-
-def _is_ready(operation: str, sock: socket.socket) -> bool:
-    """Whether *operation* on *sock* need not wait."""
-    poll = select.poll()
-    if operation in RECEIVING:
-        poll.register(sock, select.POLLIN)
-    elif operation in SENDING:
-        poll.register(sock, select.POLLOUT)
-    else:
-        return True
-    return bool(poll.poll(0))
+    For datagrams, threads and children have duplicates of it. Only the threads of
+    socketserver's have the socket itself.
+    """
+    if role is Role.STREAM or lane is Lane.CHILD:
+        return False
+    return not isinstance(sock, ThreadDatagramSocket)
 
 
 def _end(sock: socket.socket) -> None:
@@ -236,29 +279,3 @@ def _end(sock: socket.socket) -> None:
         super(socket.socket, sock).shutdown(socket.SHUT_RDWR)
     except OSError:
         return  # it never was one
-
-
-def _caller() -> str:
-    """Return the line that has called the operation, outside of this and of Trio.
-
-    If that is the library's, the line of somebody else's that has called it, too.
-    """
-    told = [
-        (frame.f_code, line)
-        for frame, line in takewhile(_is_inside, traceback.walk_stack(None))
-        if not (is_kits(frame.f_code) or is_trios(frame.f_code))
-    ]
-    others = [(code, line) for code, line in told if not is_librarys(code)]
-    nearest = dict.fromkeys([*told[:1], *others[:1]])
-    return ", for ".join(_place(code, line) for code, line in nearest)
-
-
-def _is_inside(entry: tuple[FrameType, int]) -> bool:
-    """Whether a frame is the task's: Trio's loop is called by what has called it."""
-    code = entry[0].f_code
-    return not (is_trios(code) and code.co_name == _RUN_LOOP)
-
-
-def _place(code: CodeType, line: int) -> str:
-    path = Path(code.co_filename)
-    return f"{path.parent.name}/{path.name}:{line}"

@@ -6,9 +6,10 @@ from typing import Final, final
 
 import attrs
 
-FAULT: Final = "fault"
-"""What `fail_everywhere` makes. It makes nothing else, and takes no *by*."""
+from trioserver._testing.lane import Lane
 
+# What `fail_everywhere` makes. It makes nothing else, and takes no *by*.
+_FAULTS: Final = frozenset(lane.value for lane in Lane)
 
 _MISSED: Final = "the run has ended before that moment came"
 
@@ -32,7 +33,7 @@ class Failure:
     def __str__(self) -> str:
         head = "without any trouble:"
         if self.number:
-            by = "" if self.by == FAULT else f"by={self.by!r}, "
+            by = "" if self.by in _FAULTS else f"by={self.by!r}, "
             replay = f"only={self.number}, {by}seed={self.seed}"
             head = f"{replay}: {self.place or _MISSED}"
         return "\n  - ".join([head, *self.problems])

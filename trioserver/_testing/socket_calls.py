@@ -7,6 +7,7 @@ imported, and so what clients do with Trio's sockets does not pass.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from collections.abc import Callable, Generator
@@ -46,6 +47,7 @@ METHODS: Final = (
     "recvfrom",
     "recvmsg",
     "send",
+    "sendall",
     "sendmsg",
     "sendto",
     "setsockopt",
@@ -128,6 +130,7 @@ class InterceptedEpoll:
         """Take ownership of *epoll*."""
         self._epoll = epoll
         self._intercept = intercept
+        self._pid = os.getpid()
         # Trio tries to modify first what may not be registered.
         self._registered: dict[int, int] = {}
         _epolls.add(self)
@@ -157,9 +160,12 @@ class InterceptedEpoll:
             self._epoll.unregister(descriptor)
 
     def tell_again(self, descriptor: int) -> None:
-        """Make an edge of what is ready on *descriptor*, if edges are told here."""
+        """Make an edge of what is ready on *descriptor*, if edges are told here.
+
+        Not in a child, whose copy of it stands for the parent's.
+        """
         events = self._registered.get(descriptor, 0)
-        if events & select.EPOLLET:
+        if events & select.EPOLLET and os.getpid() == self._pid:
             self._epoll.modify(descriptor, events)
 
     def poll(self, timeout: float, max_events: int) -> list[tuple[int, int]]:

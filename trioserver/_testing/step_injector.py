@@ -10,7 +10,9 @@ import trio
 from trioserver._testing.await_frames import describe_task, runs_foreign_code
 from trioserver._testing.injections import Injection
 from trioserver._testing.main_task import MAIN
+from trioserver._testing.task_tree import all_tasks
 from trioserver._testing.trial import Trial
+from trioserver._testing.watch import is_watching_task
 
 
 @final
@@ -30,38 +32,22 @@ class StepInjector(trio.abc.Instrument):
     """How many moments there were so far."""
     place: str = ""
     """Where it has acted, in words."""
-    _tasks: set[trio.lowlevel.Task] = attrs.field(
-        factory=set[trio.lowlevel.Task], init=False
-    )
-    trial: Trial = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.trial = Trial(self._tasks)
+    trial: Trial = attrs.field(factory=Trial, init=False)
 
     @property
     def instruments(self) -> list[trio.abc.Instrument]:
         """What has to watch the run: itself."""
         return [self]
 
-    def task_spawned(self, task: trio.lowlevel.Task) -> None:
-        """Watch what watched tasks start."""
-        nursery = task.parent_nursery
-        if nursery is not None and nursery.parent_task in self._tasks:
-            self._tasks.add(task)
-
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Count the edge before a step."""
-        if task in self._tasks:
+        if is_watching_task(self.trial, task):
             self._note("before", task)
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """Count the edge after a step."""
-        if task in self._tasks:
+        if is_watching_task(self.trial, task):
             self._note("after", task)
-
-    def task_exited(self, task: trio.lowlevel.Task) -> None:
-        """Forget a task."""
-        self._tasks.discard(task)
 
     def _note(self, edge: str, task: trio.lowlevel.Task) -> None:
         self.moments += 1
@@ -70,8 +56,10 @@ class StepInjector(trio.abc.Instrument):
         # The library's own tasks, which wait for work, would hide those that tell more.
         others = sorted(
             describe_task(other)
-            for other in self._tasks - {task}
-            if other.name == MAIN or runs_foreign_code(other)
+            for other in all_tasks()
+            if other is not task
+            and is_watching_task(self.trial, other)
+            and (other.name == MAIN or runs_foreign_code(other))
         )
         self.place = "\n    meanwhile ".join(
             [f"{edge} a step of {describe_task(task)}", *others]

@@ -22,6 +22,7 @@ from trioserver._testing.main_task import LENDER, Job, MainTask
 from trioserver._testing.network import Network
 from trioserver._testing.options import check_has, check_server
 from trioserver._testing.promises import is_loss, is_refusal, promises_replies
+from trioserver._testing.watch import watched
 
 # Lets the next close() send a reset.
 _ABORT: Final = struct.pack("ii", 1, 0)
@@ -45,6 +46,10 @@ ClientT = TypeVar("ClientT", bound=Resettable | trio.SocketStream)
 PosArgsT = TypeVarTuple("PosArgsT")
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 @final
 @attrs.define(eq=False)
 class Trial:
@@ -66,7 +71,8 @@ class Trial:
     """What the trouble may do to clients, and has done to servers."""
     problems: list[str] = attrs.field(factory=list[str], init=False)
     """What was found during the run, in words."""
-    _watched: set[trio.lowlevel.Task]
+    listen: Callable[[], object] = attrs.field(default=_nothing, init=False)
+    """Hears of trouble that was made in a thread or in a child."""
     _main: MainTask = attrs.field(factory=MainTask, init=False)
     _clients: list[Resettable | trio.SocketStream] = attrs.field(
         factory=list[Resettable | trio.SocketStream], init=False
@@ -162,6 +168,7 @@ class Trial:
         request that was accepted is promised its reply; unless a setting of the server
         says something else.
         """
+        self.listen()
         if not self.is_injected or self._is_whole:
             return False
         if self._owes_replies():
@@ -257,7 +264,7 @@ class Trial:
 
     def forget(self) -> None:
         """Let go of everything that belongs to the run, but not of what was found."""
-        for held in (self.servers, self._clients, self._scopes, self._watched):
+        for held in (self.servers, self._clients, self._scopes):
             held.clear()
         self._main, self.injected = MainTask(), trio.Event()
 
@@ -330,16 +337,11 @@ class Trial:
     @contextmanager
     def _struck(self) -> Generator[None]:
         """Watch this task, and let it be cancelled from outside."""
-        task = trio.lowlevel.current_task()
-        self._watched.add(task)
-        try:
-            with trio.CancelScope() as scope:
-                self._scopes.append(scope)
-                if self._is_cancelled:
-                    scope.cancel()
-                yield
-        finally:
-            self._watched.discard(task)
+        with watched(self), trio.CancelScope() as scope:
+            self._scopes.append(scope)
+            if self._is_cancelled:
+                scope.cancel()
+            yield
 
     def _owes_replies(self) -> bool:
         """Whether clients may go on as if nothing had happened, once accepted."""

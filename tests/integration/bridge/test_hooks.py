@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import queue
 import socketserver
 import threading
@@ -95,6 +98,40 @@ async def test_what_handle_error_raises_ends_serving_and_the_client_hears_of_it(
             with pytest.raises(ValueError, match="handle"):
                 await serve_socketserver(server)
             assert client.recv(1) == b""
+
+
+class BadlyClosingServer(JournalServer):
+    """Hears of trouble whenever it closes a connection, as close(2) may say."""
+
+    def close_request(self, request: Request) -> None:
+        super().close_request(request)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class ThreadingBadlyClosingServer(socketserver.ThreadingMixIn, BadlyClosingServer):
+    """As above, with threads."""
+
+
+@pytest.mark.parametrize(
+    "server_class", [BadlyClosingServer, ThreadingBadlyClosingServer]
+)
+@pytest.mark.parametrize("verifies", [True, False])
+async def test_what_a_close_says_ends_no_server(
+    server_class: type[JournalServer],
+    *,
+    verifies: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "trioserver")
+    monkeypatch.setattr(server_class, "verify_request", lambda *_: verifies)
+    reply = b"HELLO\n" if verifies else b""
+    async with driving(server_class()) as server:
+        assert await in_thread(ask, server) == reply
+        assert await in_thread(ask, server) == reply
+
+    assert "Shutting a request down said OSError: [Errno 5]" in caplog.text
+    assert {record.levelname for record in caplog.records} == {"DEBUG"}
 
 
 @both

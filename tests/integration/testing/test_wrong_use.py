@@ -50,7 +50,7 @@ async def never(trial: Trial) -> None:
 
 async def test_nothing_else_is_run_by_mistake() -> None:
     with pytest.raises(NotImplementedError):
-        await never(Trial(set()))
+        await never(Trial())
 
 
 OPTIONS: Final[list[tuple[dict[str, object], type[Exception], str]]] = [
@@ -182,7 +182,7 @@ def test_a_trial_wants_a_server() -> None:
 
 
 async def test_a_trial_wants_what_it_uses_in_the_end() -> None:
-    trial = Trial(set())
+    trial = Trial()
 
     with pytest.raises(TypeError, match=r"add_client\(\) needs something with reset"):
         trial.add_client(cast("StreamClient", 3))
