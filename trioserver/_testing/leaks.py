@@ -73,10 +73,12 @@ class Snapshot:
         """
         if collect:
             gc.collect()
+        # First: what ends while we look may close something, and shall be waited for.
+        threads, children = frozenset(_threads()), frozenset(_children())
         return cls(
             open_descriptors(),
-            frozenset(_threads()),
-            frozenset(_children()),
+            threads,
+            children,
             frozenset(all_tasks()),
             frozenset(_files(paths)),
         )

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from trioserver._testing import leaks
+from trioserver._testing.leaks import open_descriptors
 from trioserver.testing import LeakError, Snapshot, find_leaks
 
 # Seconds. Nobody waits for so long.
@@ -42,6 +44,29 @@ def test_a_thread_that_is_about_to_end_is_waited_for() -> None:
     with find_leaks(patience=LONG):
         threading.Timer(0.01, end.set).start()
         threading.Thread(target=end.wait).start()
+
+
+def test_what_a_thread_closes_while_we_look_is_no_leak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    end = threading.Event()
+
+    def work() -> None:
+        with socket.socket():
+            begun.set()
+            end.wait()
+
+    def look_and_let_it_end() -> dict[int, str]:
+        found = open_descriptors()
+        end.set()
+        thread.join()
+        return found
+
+    begun, thread = threading.Event(), threading.Thread(target=work)
+    with find_leaks(patience=LONG):
+        thread.start()
+        begun.wait()
+        monkeypatch.setattr(leaks, "open_descriptors", look_and_let_it_end)
 
 
 def test_a_thread_that_goes_on_is_named() -> None:
