@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -92,17 +91,18 @@ INJECTIONS: Final = [
 def outcomes_in_process(operation: str) -> dict[str, str]:
     """Return what a server does after each failure of *operation*."""
     outcomes: dict[str, str] = {}
+    moment = 0
     with Dispatches() as dispatches:
-        for moment in itertools.count(1):
+        while True:
+            moment += 1
             injector = FaultInjector(moment, dispatches, frozenset({operation}))
             with intercepted(injector.intercept):
                 problems = run_once(_play, injector.trial, Conditions(), [injector])
             if injector.fault is None:
-                break
+                return outcomes
             assert problems == ()
             has_ended = ListenerBrokenError in injector.trial.harm.server_errors
             outcomes[injector.fault.failure] = ENDS if has_ended else SERVES_ON
-    return outcomes
 
 
 async def _play(trial: Trial) -> None:
