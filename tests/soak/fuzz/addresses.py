@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import io
+from contextlib import redirect_stderr, suppress
 
 from trioserver._cli.arguments import parse_arguments
 from trioserver._cli.bind_address import parse_bind_address
+from trioserver._cli.console import complain
 from trioserver._cli.errors import BindAddressError, CommandError
 
 # The most that a message about something wrong may have: the text in it is cut.
 MOST_CHARACTERS = 1000
+
+# The same for the line on the console: `MAX_LINE`, and what stands around it.
+MOST_SHOWN = 1100
 
 
 def parse_any_address(data: bytes) -> None:
@@ -32,7 +37,17 @@ def parse_any_arguments(data: bytes) -> None:
         try:
             parse_arguments(words)
         except CommandError as error:
-            _check_message(str(error))
+            _check_complaint(str(error))
+
+
+def _check_complaint(message: str) -> None:
+    """Check what is shown: argparse quotes whole words, and the console cuts them."""
+    with redirect_stderr(io.StringIO()) as shown:
+        complain(message)
+    (line,) = shown.getvalue().splitlines()
+    assert line.isascii(), line
+    assert line.isprintable(), line
+    assert len(line) <= MOST_SHOWN, line
 
 
 def _check_message(message: str) -> None:
