@@ -14,6 +14,8 @@ from kit.threads import UpperThreadHandler
 from trioserver import ForkingTCPServer, TCPServer, ThreadingTCPServer
 from trioserver.testing import Report, Trial, fail_everywhere
 
+Play = Callable[[Trial], Awaitable[None]]
+
 
 async def ask(server: TCPServer) -> None:
     """Insist on a reply."""
@@ -31,9 +33,6 @@ def asking_once(server: type[TCPServer], handler: object = UpperThreadHandler) -
             await trial.visit(ask, serving)
 
     return play
-
-
-Play = Callable[[Trial], Awaitable[None]]
 
 
 def find(play: Play, *operations: str, only: int | None = None) -> Report:
