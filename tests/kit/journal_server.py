@@ -66,6 +66,12 @@ def ask(server: socketserver.TCPServer) -> bytes:
         return read_all(client)
 
 
+def listen(server: socketserver.TCPServer) -> bytes:
+    """Say nothing, and return everything up to the end."""
+    with connect_blocking(server) as client:
+        return read_all(client)
+
+
 def talk(client: socket.socket) -> bytes:
     """Send a line, and return what comes back."""
     client.sendall(b"hello\n")
