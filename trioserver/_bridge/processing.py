@@ -134,12 +134,21 @@ class Processor:
     def _shut_down(self, request: Request) -> None:
         """Shut *request* down. What the system says to that ends no server.
 
-        Like in the threads of socketserver; without them, its server ends.
+        Like in the threads of socketserver; without them, its server ends. The log
+        gives a traceback, as `threading` does, if it is about more than a close: an
+        override may write to a database.
         """
+        server = self._server
         try:
-            self._server.shutdown_request(request)
+            server.shutdown_request(request)
         except OSError as error:
-            log(logging.DEBUG, f"Shutting a request down said {describe(error)}")
+            message = f"Shutting a request down said {describe(error)}"
+            if is_original(server.shutdown_request) and is_original(
+                server.close_request
+            ):
+                log(logging.DEBUG, message)
+            else:
+                log(logging.ERROR, message, error=error)
 
 
 def _only_starts(server: socketserver.ThreadingMixIn) -> bool:

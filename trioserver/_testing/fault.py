@@ -59,8 +59,9 @@ class Fault:
 
     def __str__(self) -> str:
         """Say what failed, and where."""
-        on = "" if self.role is None else f" on {self.role.value}"
-        return f"{self.operation}() {self.failure}{on}{self.lane}, at {self.where}"
+        on = "" if self.role is None else f"on {self.role.value}"
+        words = (f"{self.operation}()", self.failure, on, self.lane.place)
+        return f"{' '.join(filter(None, words))}, at {self.where}"
 
     @property
     def breaks_socket(self) -> bool:

@@ -24,6 +24,7 @@ class Lane(Enum):
     CHILD = "fault in a child"
     """In forked children. Each of them begins at 1."""
 
-    def __str__(self) -> str:
-        """Say where that is, after what has failed there."""
-        return self.value.removeprefix(Lane.TRIO.value)
+    @property
+    def place(self) -> str:
+        """What a report says of where something has failed; nothing for Trio's."""
+        return self.value.removeprefix(Lane.TRIO.value).lstrip()

@@ -6,8 +6,10 @@ import errno
 import logging
 import os
 import queue
+import socket
 import socketserver
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -23,7 +25,8 @@ from kit.journal_server import (
     ask,
     listen,
 )
-from kit.serving import STUCK, eventually
+from kit.serving import LOOPBACK, STUCK, eventually
+from kit.threads import UpperThreadHandler
 from trioserver import serve_socketserver
 
 
@@ -102,7 +105,7 @@ async def test_what_handle_error_raises_ends_serving_and_the_client_hears_of_it(
 
 
 class BadlyClosingServer(JournalServer):
-    """Hears of trouble whenever it closes a connection, as close(2) may say."""
+    """Hears of trouble whenever it has closed a connection."""
 
     def close_request(self, request: Request) -> None:
         super().close_request(request)
@@ -113,12 +116,42 @@ class ThreadingBadlyClosingServer(socketserver.ThreadingMixIn, BadlyClosingServe
     """As above, with threads."""
 
 
+class BadlyClosingSocket(socket.socket):
+    """Says at its close what close(2) may say."""
+
+    def close(self) -> None:
+        super().close()
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class BadSocketServer(socketserver.TCPServer):
+    """Accepts sockets that close badly."""
+
+    def __init__(self) -> None:
+        super().__init__(LOOPBACK, UpperThreadHandler)
+
+    def get_request(self) -> tuple[socket.socket, Address]:
+        sock, address = super().get_request()
+        return BadlyClosingSocket(fileno=sock.detach()), address
+
+
+class ThreadingBadSocketServer(socketserver.ThreadingMixIn, BadSocketServer):
+    """As above, with threads."""
+
+
 @pytest.mark.parametrize(
-    "server_class", [BadlyClosingServer, ThreadingBadlyClosingServer]
+    ("server_class", "level"),
+    [
+        (BadlyClosingServer, "ERROR"),
+        (ThreadingBadlyClosingServer, "ERROR"),
+        (BadSocketServer, "DEBUG"),
+        (ThreadingBadSocketServer, "DEBUG"),
+    ],
 )
 @pytest.mark.parametrize("verifies", [True, False])
 async def test_what_a_close_says_ends_no_server(
-    server_class: type[JournalServer],
+    server_class: Callable[[], socketserver.TCPServer],
+    level: str,
     *,
     verifies: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -133,7 +166,8 @@ async def test_what_a_close_says_ends_no_server(
         assert await in_thread(client, server) == reply
 
     assert "Shutting a request down said OSError: [Errno 5]" in caplog.text
-    assert {record.levelname for record in caplog.records} == {"DEBUG"}
+    assert {record.levelname for record in caplog.records} == {level}
+    assert all(bool(record.exc_info) == (level == "ERROR") for record in caplog.records)
 
 
 @both
