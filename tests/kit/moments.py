@@ -35,4 +35,4 @@ def sample_of(cost: int) -> int | None:
     Args:
         cost: How many times as long as others a run of it takes.
     """
-    return None if _EVERYTHING else max(1, 4 // cost)
+    return None if _EVERYTHING else max(1, 3 // cost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -26,11 +27,14 @@ from trioserver.testing import (
 
 Client: TypeAlias = StreamClient | DatagramClient
 
-# Seconds after which a datagram, or its reply, is lost, as some are where a fault was
-# injected; and seconds after which a client gives up. Both for requests that cost
-# nothing: a child is slow to start on a busy machine.
-LOST: Final = 0.25
+# Seconds after which a datagram, or its reply, is taken for lost, as some are where a
+# fault was injected: at first, and then twice as long each time.
+LOST: Final = 0.05
+
+# Seconds after which a client gives up that is to be answered, and one that need not be.
+# All of them for requests that cost nothing: a child is slow to start on a busy machine.
 PATIENCE: Final = 1.0
+IMPATIENCE: Final = 0.25
 
 # What serve_socketserver() takes; the other settings are attributes of the object.
 _ARGUMENTS: Final = frozenset({"max_concurrent_requests", "drain_timeout", "close"})
@@ -160,17 +164,23 @@ class Stage:
 
         What it has got a reply to before, it may get another one to.
         """
-        patience = PATIENCE * self._slowness
+        lost = LOST * self._slowness
         with trio.fail_after(STUCK / 2) as waiting:
             while missing:
                 if self.trial.is_injected:  # then perhaps there will be no reply
-                    give_up = trio.current_time() + patience
+                    give_up = trio.current_time() + self._patience()
                     waiting.deadline = min(waiting.deadline, give_up)
                 for line in sorted(missing):
                     await client.send(line)
-                with trio.move_on_after(LOST * self._slowness):
+                with trio.move_on_after(lost):
                     while missing:
                         missing.discard((await client.receive()).lower())
+                lost *= 2
+
+    def _patience(self) -> float:
+        """How long a client of datagrams waits, after the trouble, before it gives up."""
+        all_may_be_harmed = self.trial.harm.max_harmed == math.inf
+        return (IMPATIENCE if all_may_be_harmed else PATIENCE) * self._slowness
 
     async def release(self, client: Client) -> None:
         """Let the request go on that was told to hold."""

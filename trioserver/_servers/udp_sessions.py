@@ -163,17 +163,15 @@ class UDPSessionServer(UDPServer):
             except trio.ClosedResourceError:
                 return  # nothing more can come, and the session knows that
             except OSError as error:
-                await self._pause_after(error)
+                if self._serving.is_closed:
+                    return
+                # As in the accept loop: the next datagram comes all the same.
+                await trio.sleep(self._failures.pause_after(error))
             else:
                 self._failures.note_success()
                 sock = DatagramSocket(datagram, replies)
                 self._sessions.deliver_if_known(datagram, sock)
                 await self._routing.spend()
-
-    async def _pause_after(self, error: OSError) -> None:
-        """Wait as an accept loop does that fails; not after a close."""
-        if not self._serving.is_closed:
-            await trio.sleep(self._failures.pause_after(error))
 
     def _refuse(self, address: object) -> None:
         count = self._refusals.note()
