@@ -31,8 +31,8 @@ Client: TypeAlias = StreamClient | DatagramClient
 # fault was injected: at first, and then twice as long each time.
 LOST: Final = 0.05
 
-# Seconds after which a client gives up that is to be answered, and one that need not be.
-# All of them for requests that cost nothing: a child is slow to start on a busy machine.
+# Seconds after which a client gives up that is to be answered, and one that need not
+# be. All are for requests that cost nothing: a child takes its time to start.
 PATIENCE: Final = 1.0
 IMPATIENCE: Final = 0.25
 
@@ -178,7 +178,7 @@ class Stage:
                 lost *= 2
 
     def _patience(self) -> float:
-        """How long a client of datagrams waits, after the trouble, before it gives up."""
+        """How long a client of datagrams waits after the trouble before it gives up."""
         all_may_be_harmed = self.trial.harm.max_harmed == math.inf
         return (IMPATIENCE if all_may_be_harmed else PATIENCE) * self._slowness
 

@@ -30,7 +30,15 @@ def describe_task(task: trio.lowlevel.Task) -> str:
     Functions of Trio's and of the library's have no line; those of the library that
     have led to one of somebody else's are left out.
     """
-    return f"{_short(task.name)} at {' > '.join(_places(task)) or 'its end'}"
+    return f"{short_name(task)} at {' > '.join(_places(task)) or 'its end'}"
+
+
+def short_name(task: trio.lowlevel.Task) -> str:
+    """Return the name of *task*, without the module if that is the library's."""
+    name = task.name
+    if not name.startswith("trioserver."):
+        return name
+    return ".".join(name.split(".")[3:])
 
 
 def runs_foreign_code(task: trio.lowlevel.Task) -> bool:
@@ -43,13 +51,6 @@ def runs_foreign_code(task: trio.lowlevel.Task) -> bool:
         )
         for frame, _ in _await_frames(task.coro)
     )
-
-
-def _short(name: str) -> str:
-    """Return the *name* of a task without the module, if that is the library's."""
-    if not name.startswith("trioserver."):
-        return name
-    return ".".join(name.split(".")[3:])
 
 
 def _places(task: trio.lowlevel.Task) -> list[str]:

@@ -21,15 +21,18 @@ _INSTALLED: Final = Path(sysconfig.get_path("purelib"))
 _Line: TypeAlias = tuple[CodeType, int]
 
 
-def caller() -> str:
+def caller(innermost: FrameType | None = None) -> str:
     """Return the line that has called the operation, outside of this and of Trio.
 
     If that is the library's, the line of somebody else's that has called it, too. One
     of the standard library's is named only if there is no other.
+
+    Args:
+        innermost: Where to begin; None: here.
     """
     told = [
         (frame.f_code, line)
-        for frame, line in takewhile(_is_inside, traceback.walk_stack(None))
+        for frame, line in takewhile(_is_inside, traceback.walk_stack(innermost))
         if not (is_kits(frame.f_code) or is_trios(frame.f_code))
     ]
     return _places([line for line in told if not _is_pythons(line[0])] or told[:1])

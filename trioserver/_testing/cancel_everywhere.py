@@ -51,8 +51,9 @@ def cancel_everywhere(  # noqa: PLR0913  # all but one are options, and named
     - if anything is left behind: a descriptor, a thread, a child, a file below *paths*,
       a token of a limiter, a request in flight; or is closed by the garbage collector
       only;
-    - if the run has not ended after *hang_seconds*, or if a task takes thousands of
-      steps, as one that swallows its cancellation;
+    - if the run has not ended after *hang_seconds*; if a task takes thousands of
+      steps, as one that swallows its cancellation; or if one step takes more than ten
+      seconds, as that of one that blocks or waits for nothing;
     - if the server raises anything that the trouble does not explain, or swallows a
       Ctrl-C;
     - if a client has an error that is not forgiven, as `Trial.forgives` says: after

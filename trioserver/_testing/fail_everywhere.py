@@ -57,7 +57,7 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
       after its own socket has failed for good;
     - more than one client notices, or one at all where the system has lost nothing;
     - a fresh client is not served afterwards;
-    - something is left behind, hangs, or runs away;
+    - something is left behind, hangs, runs away, or lets no other task run;
     - a record in the log has several lines, or is louder than what a client can cause
       at will may be.
 

@@ -17,9 +17,10 @@ from trioserver._testing.leaks import Snapshot, leaks_since
 from trioserver._testing.main_task import MAIN
 from trioserver._testing.noise import recorded_noise
 from trioserver._testing.options import check_seconds, checked_paths
-from trioserver._testing.overseer import Overseer, WallClock
+from trioserver._testing.overseer import STEP_SECONDS, Overseer, WallClock
 from trioserver._testing.scheduling import deterministic_scheduling
 from trioserver._testing.trial import Trial
+from trioserver._testing.watchdog import watchdog
 
 Scenario: TypeAlias = Callable[[Trial], Awaitable[object]]
 
@@ -67,16 +68,15 @@ def run_once(
         with deterministic_scheduling(conditions.seed):
             main = partial(trial.run, scenario, whole=conditions.whole)
             _run(main, overseer, instruments)
-        found = tuple(trial.problems)
-        if overseer.has_given_up:
+        if overseer.findings:
             overseer.clear_away()
         else:
             leaks += leaks_since(before, conditions.paths, patience=_THREADS_END)
             trial.check_end()
         gc.collect()
-    if overseer.has_given_up:
+    if overseer.findings:
         # What is left then says nothing: everything was dropped as it was.
-        return found
+        return overseer.findings
     return (*trial.problems, *(f"left behind: {leak}" for leak in leaks), *noise)
 
 
@@ -88,17 +88,18 @@ def _run(
     """Run *main*, and note what comes out of it."""
     trial = overseer.trial
     try:
-        trio.run(
-            partial(_main, main, overseer),
-            clock=overseer.clock,
-            instruments=[*instruments, overseer],
-        )
+        with watchdog(overseer.look_at_step, STEP_SECONDS):
+            trio.run(
+                partial(_main, main, overseer),
+                clock=overseer.clock,
+                instruments=[*instruments, overseer],
+            )
         if trial.expects(KeyboardInterrupt):
             trial.problems.append(
                 "Ctrl-C was swallowed: the run has gone on to its end"
             )
     except trio.TrioInternalError as error:
-        if not overseer.has_given_up:
+        if not overseer.findings:
             trial.report_error("Trio", error)
     except BaseException as error:  # whatever it is, it is a finding
         if _is_from_keyboard(error) and not trial.expects(KeyboardInterrupt):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from types import FrameType
 from typing import Final, NoReturn, final
 
 import attrs
@@ -15,7 +16,8 @@ from trioserver._testing.abandoned import (
     close_listeners,
     make_immortal,
 )
-from trioserver._testing.await_frames import describe_task
+from trioserver._testing.await_frames import describe_task, short_name
+from trioserver._testing.caller import caller
 from trioserver._testing.task_tree import all_tasks
 from trioserver._testing.trial import Trial
 
@@ -23,6 +25,9 @@ from trioserver._testing.trial import Trial
 # hundred; what swallows every cancellation never stops, and makes 50 000 in a second.
 _MAX_STEPS_AFTER: Final = 5000
 _MAX_STEPS: Final = 10_000
+
+STEP_SECONDS: Final = 10.0
+"""Seconds of real time after which one step of a task will never end."""
 
 # Steps above which a task that hangs may just as well be one that runs away.
 _MANY: Final = 1000
@@ -60,7 +65,10 @@ class Overseer(trio.abc.Instrument):
     trial: Trial
     hang_seconds: float
     clock: trio.abc.Clock
-    has_given_up: bool = False
+    findings: tuple[str, ...] = ()
+    """What was wrong when the run was given up; empty, if it was not."""
+    _running: trio.lowlevel.Task | None = None
+    _last_seen: tuple[trio.lowlevel.Task, int] | None = None
     _has_cleared: bool = False
     _steps: Counter[trio.lowlevel.Task] = attrs.Factory(Counter[trio.lowlevel.Task])
     _abandoned: list[Closable] = attrs.Factory(list[Closable])
@@ -75,9 +83,34 @@ class Overseer(trio.abc.Instrument):
             self._has_cleared = True
             self._steps.clear()
         self._steps[task] += 1
+        self._running = task
         limit = _MAX_STEPS_AFTER if self._has_cleared else _MAX_STEPS
         if self._steps[task] == limit:
             self._give_up(f"runs away: {limit} steps of {describe_task(task)}")
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  # as Trio calls it
+        """Note that no task is in the midst of a step."""
+        self._running = None
+
+    def look_at_step(self, frame: FrameType | None) -> None:
+        """Give the run up if it is in the same step as the last time.
+
+        Args:
+            frame: What runs just now.
+
+        Raises:
+            RunGivenUp: To end the step.
+        """
+        task = self._running
+        seen = None if task is None else (task, self._steps[task])
+        if task is None or seen != self._last_seen:
+            self._last_seen = seen
+            return
+        if not self.findings:
+            took = f"one step has taken more than {STEP_SECONDS:g} s"
+            where = f"{short_name(task)} at {caller(frame)}"
+            self._give_up(f"lets no other task run, {took}: {where}")
+        raise RunGivenUp
 
     async def _watch_for_hang(self) -> None:
         with trio.move_on_after(self.hang_seconds):
@@ -96,8 +129,7 @@ class Overseer(trio.abc.Instrument):
         self._give_up("\n    ".join([head, *sorted(tasks)]))
 
     def _give_up(self, why: str) -> None:
-        self.trial.problems.append(why)
-        self.has_given_up = True
+        self.findings = (*self.trial.problems, why)
         for task in all_tasks():
             if self._steps[task] < _MANY:
                 self._abandoned.append(task.coro)
@@ -111,6 +143,7 @@ class Overseer(trio.abc.Instrument):
         close_coroutines(self._abandoned)
         self._abandoned.clear()
         self._steps.clear()
+        self._running = self._last_seen = None
         close_listeners(self.trial.servers)
         self.trial.forget()
 
