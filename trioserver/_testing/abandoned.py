@@ -13,6 +13,10 @@ import trio
 from trioserver._servers.base import BaseServer
 
 
+class RunGivenUp(BaseException):
+    """Comes out of the clock of a run that is given up, and out of what blocks it."""
+
+
 class Closable(Protocol):
     """A coroutine, as far as it matters here."""
 

@@ -68,15 +68,16 @@ def run_once(
         with deterministic_scheduling(conditions.seed):
             main = partial(trial.run, scenario, whole=conditions.whole)
             _run(main, overseer, instruments)
-        if overseer.findings:
+        found = tuple(trial.problems)
+        if overseer.has_given_up:
             overseer.clear_away()
         else:
             leaks += leaks_since(before, conditions.paths, patience=_THREADS_END)
             trial.check_end()
         gc.collect()
-    if overseer.findings:
+    if overseer.has_given_up:
         # What is left then says nothing: everything was dropped as it was.
-        return overseer.findings
+        return found
     return (*trial.problems, *(f"left behind: {leak}" for leak in leaks), *noise)
 
 
@@ -99,7 +100,7 @@ def _run(
                 "Ctrl-C was swallowed: the run has gone on to its end"
             )
     except trio.TrioInternalError as error:
-        if not overseer.findings:
+        if not overseer.has_given_up:
             trial.report_error("Trio", error)
     except BaseException as error:  # whatever it is, it is a finding
         if _is_from_keyboard(error) and not trial.expects(KeyboardInterrupt):

@@ -12,6 +12,7 @@ import trio
 
 from trioserver._testing.abandoned import (
     Closable,
+    RunGivenUp,
     close_coroutines,
     close_listeners,
     make_immortal,
@@ -31,10 +32,6 @@ STEP_SECONDS: Final = 10.0
 
 # Steps above which a task that hangs may just as well be one that runs away.
 _MANY: Final = 1000
-
-
-class RunGivenUp(BaseException):
-    """Comes out of the clock of a run that is given up."""
 
 
 class WallClock(trio.abc.Clock):
@@ -65,8 +62,7 @@ class Overseer(trio.abc.Instrument):
     trial: Trial
     hang_seconds: float
     clock: trio.abc.Clock
-    findings: tuple[str, ...] = ()
-    """What was wrong when the run was given up; empty, if it was not."""
+    has_given_up: bool = False
     _running: trio.lowlevel.Task | None = None
     _last_seen: tuple[trio.lowlevel.Task, int] | None = None
     _has_cleared: bool = False
@@ -106,7 +102,7 @@ class Overseer(trio.abc.Instrument):
         if task is None or seen != self._last_seen:
             self._last_seen = seen
             return
-        if not self.findings:
+        if not self.has_given_up:
             took = f"one step has taken more than {STEP_SECONDS:g} s"
             where = f"{short_name(task)} at {caller(frame)}"
             self._give_up(f"lets no other task run, {took}: {where}")
@@ -129,7 +125,8 @@ class Overseer(trio.abc.Instrument):
         self._give_up("\n    ".join([head, *sorted(tasks)]))
 
     def _give_up(self, why: str) -> None:
-        self.findings = (*self.trial.problems, why)
+        self.trial.problems.append(why)
+        self.has_given_up = True
         for task in all_tasks():
             if self._steps[task] < _MANY:
                 self._abandoned.append(task.coro)

@@ -16,6 +16,7 @@ import trio.testing
 from trioserver._engine.hooks import settled
 from trioserver._exception_groups import leaves, un_nested
 from trioserver._servers.base import BaseServer
+from trioserver._testing.abandoned import RunGivenUp
 from trioserver._testing.await_frames import describe_error
 from trioserver._testing.harm import Harm
 from trioserver._testing.main_task import LENDER, Job, MainTask
@@ -249,7 +250,7 @@ class Trial:
 
     def _unexpected(self, error: BaseException) -> list[BaseException]:
         """Return what is new in *error*, and does not belong to the trouble itself."""
-        expected: tuple[type[BaseException], ...] = (trio.Cancelled, *self._raises)
+        expected = (trio.Cancelled, RunGivenUp, *self._raises)
         return [
             leaf
             for leaf in leaves(error)

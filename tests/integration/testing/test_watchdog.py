@@ -80,17 +80,12 @@ def test_a_run_that_takes_its_time_is_fine() -> None:
 
 @pytest.mark.usefixtures("quick_watchdog")
 def test_a_timer_that_somebody_else_has_set_goes_on() -> None:
-    def note(_number: int, _frame: object) -> None:
-        nonlocal rings
-        rings += 1
-
     async def sleep(_: Trial) -> None:
-        nonlocal rings
-        rings = 0
-        await eventually(lambda: rings > 1)
+        rings.clear()
+        await eventually(lambda: len(rings) > 1)
 
-    rings = 0
-    before = signal.signal(signal.SIGALRM, note)
+    rings: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: rings.append(number))
     signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
     try:
         report = cancel_everywhere(sleep, by="cancel", sample=1)
