@@ -39,7 +39,7 @@ def describe(error: BaseException) -> str:
     lines = traceback.format_exception_only(error)
     # A SyntaxError shows its source first, indented; notes come after the message.
     message = next(line for line in lines if not line.startswith(" "))
-    return cut(_escape_line(message.rstrip("\n")), MAX_TEXT)
+    return _escape_line(message.rstrip("\n"), MAX_TEXT)
 
 
 def log(level: int, message: str, *, error: BaseException | None = None) -> None:
@@ -74,7 +74,7 @@ def _traceback_lines(error: BaseException) -> Iterator[str]:
             if count > MAX_TRACEBACK_LINES:
                 yield "  (traceback cut here)"
                 return
-            yield "  " + cut(_escape_line(line), MAX_LINE)
+            yield "  " + _escape_line(line, MAX_LINE)
 
 
 def _printable(text: str) -> str:
@@ -82,8 +82,14 @@ def _printable(text: str) -> str:
     return "".join(c if " " <= c <= "~" else ascii(c)[1:-1] for c in text)
 
 
-def _escape_line(line: str) -> str:
-    """Escape as `ascii()` does, without the quotes."""
+def _escape_line(line: str, length: int) -> str:
+    """Escape as `ascii()` does, without the quotes, and return what `cut` leaves.
+
+    The rest is not escaped at all: a MiB from a client would take a second.
+    """
     # Not with the codec of that name: its module is loaded when it is first used, and
     # that may be to log that no descriptor is left.
-    return _printable(line.replace("\\", "\\\\"))
+    text = _printable(line[:length].replace("\\", "\\\\"))
+    if len(line) > length:
+        return f"{text[:length]}... ({len(line)} chars)"
+    return cut(text, length)

@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 
+from kit.datagrams import open_client
 from kit.serving import (
     LOOPBACK,
     STUCK,
@@ -17,11 +18,13 @@ from kit.serving import (
     receive_all,
 )
 from trioserver import (
+    BaseRequestHandler,
     BaseServer,
     ListenerBrokenError,
     ServerClosedError,
     StreamRequestHandler,
     TCPServer,
+    UDPServer,
 )
 
 
@@ -207,3 +210,22 @@ async def test_says_that_it_was_closed_when_a_request_comes_at_that_moment() -> 
 
     with pytest.raises(ServerClosedError):
         await ClosingServer(LOOPBACK, UpperHandler).handle_request()
+
+
+class HastyHandler(BaseRequestHandler):
+    """Waits for nothing."""
+
+    async def handle(self) -> None:
+        pass
+
+
+async def test_lets_others_run_although_nothing_was_waited_for() -> None:
+    with UDPServer(LOOPBACK, HastyHandler) as server, trio.fail_after(STUCK):
+        with open_client(server) as client:
+            await client.send(b"one")
+            await client.send(b"two")
+            await server.handle_request()
+            await trio.lowlevel.wait_readable(server.socket)
+
+            with trio.testing.assert_checkpoints():
+                await server.handle_request()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from trioserver import _log
 from trioserver._log import (
     LOGGER_NAME,
     MAX_LINE,
@@ -203,6 +204,27 @@ def test_a_traceback_of_an_error_whose_text_cannot_be_had(
     log(logging.ERROR, "It failed", error=raised(UnspeakableError()))
 
     assert "UnspeakableError: <exception str() failed>" in output.getvalue()
+
+
+def test_no_more_is_escaped_than_is_written(
+    monkeypatch: pytest.MonkeyPatch, output: io.StringIO
+) -> None:
+    def escape_some(text: str) -> str:
+        lengths.append(len(text))
+        return escape_all(text)
+
+    lengths: list[int] = []
+    escape_all = _log._printable
+    monkeypatch.setattr(_log, "_printable", escape_some)
+    error = raised(ValueError("\xff" * 65536))
+
+    log(logging.ERROR, describe(error), error=error)
+
+    text = "ValueError: " + "\\xff" * 1000
+    first, *_, last = output.getvalue().splitlines()
+    assert first == f"{text[:MAX_TEXT]}... (65548 chars)"
+    assert last == f"  {text[:MAX_LINE]}... (65548 chars)"
+    assert max(lengths) <= MAX_LINE
 
 
 def even(number: int) -> bool:

@@ -240,6 +240,8 @@ class RequestsInFlight:
                 self._note_end(in_flight)
                 self._scopes.discard(scope)
                 _current.set(outer)
+        # It may have been there already, and have waited for nothing.
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     @trio.lowlevel.enable_ki_protection
     async def _run(self, first: InFlight) -> None:

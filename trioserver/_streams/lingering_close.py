@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from trioserver._cancellation import time_left
-from trioserver._streams.budget import Budget
+from trioserver._streams.budget import OPERATIONS, Budget
 from trioserver._streams.connection import RECEIVE_BYTES, Connection
 from trioserver._streams.delivery import is_acknowledged, is_delivered
 
@@ -109,11 +109,14 @@ class _Bin:
         if connection.holds_output or not is_acknowledged(connection.socket):
             return False
         connection.half_close()
-        while self.room_bytes > 0 and (
-            data := connection.receive_nowait(RECEIVE_BYTES)
-        ):
+        for _ in range(OPERATIONS):
+            if self.room_bytes <= 0:
+                return True
+            data = connection.receive_nowait(RECEIVE_BYTES)
+            if not data:
+                return True
             self.room_bytes -= len(data)
-        return True
+        return False  # a peer that sends on and on must not hold up the others
 
     async def fill(self) -> None:
         """Discard input until its end, or until there is no room."""

@@ -49,9 +49,7 @@ async def connect(
     Cancellation:
         Nothing is left.
     """
-    if getattr(server, "socket_type", None) != socket.SOCK_STREAM:
-        message = f"connect() needs a server for streams, not {server!r}"
-        raise TypeError(message)
+    _check_kind("connect()", server, socket.SOCK_STREAM, "streams")
     check_seconds("patience", patience)
     _check_link(server, link)
     with trio.move_on_after(patience) as waiting:
@@ -78,16 +76,15 @@ async def open_datagram_client(
         link: How its datagrams travel, both ways, in a `MemoryNetwork`.
 
     Raises:
-        OSError: If nobody is at the address.
+        OSError: If nobody is at the path of a Unix socket. Over UDP, nobody can tell
+            before something was sent.
         TypeError: If it is no server for datagrams.
         ValueError: If it is in no `MemoryNetwork`, and there is a *link*.
 
     Cancellation:
         Nothing is left.
     """
-    if getattr(server, "socket_type", None) != socket.SOCK_DGRAM:
-        message = f"open_datagram_client() needs a server for datagrams, not {server!r}"
-        raise TypeError(message)
+    _check_kind("open_datagram_client()", server, socket.SOCK_DGRAM, "datagrams")
     check_seconds("patience", patience)
     _check_link(server, link)
     if isinstance(server.socket, MemorySocket):
@@ -95,6 +92,13 @@ async def open_datagram_client(
         return _open_in_memory(server.socket, patience, link)
     sock = await _connected(server, socket.SOCK_DGRAM)
     return DatagramClient(sock, patience=patience)
+
+
+def _check_kind(function: str, server: object, kind: int, of_what: str) -> None:
+    is_such = getattr(server, "socket_type", None) == kind
+    if not is_such or isinstance(server, type):
+        message = f"{function} needs a server for {of_what}, not {server!r}"
+        raise TypeError(message)
 
 
 def _check_link(server: TCPServer, link: Link | None) -> None:

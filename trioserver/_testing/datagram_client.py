@@ -10,7 +10,7 @@ import trio
 
 from trioserver._testing.excerpt import difference, excerpt
 from trioserver._testing.linked import Linked
-from trioserver._testing.options import check_bytes
+from trioserver._testing.options import check_bytes, check_some_time
 from trioserver._testing.path import Path
 from trioserver._waiting import notify_closing, wait_readable, wait_writable
 
@@ -153,7 +153,9 @@ class DatagramClient(Linked, trio.abc.AsyncResource):
         Raises:
             AssertionError: If a datagram comes.
             OSError: If the system tells that nobody is there.
+            ValueError: If that is no time at all: nothing would be seen.
         """
+        check_some_time("expect_silence()", seconds)
         with trio.move_on_after(seconds):
             came = await self._port.recv(_MAX_BYTES)
             message = (

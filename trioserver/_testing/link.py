@@ -17,6 +17,18 @@ def _is_number(_link: object, attribute: attrs.Attribute[float], value: object) 
         raise TypeError(message)
 
 
+def _is_whole(_link: object, attribute: attrs.Attribute[int], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        message = f"{attribute.name} must be a whole number, not {value!r}"
+        raise TypeError(message)
+
+
+def _is_bool(_link: object, attribute: attrs.Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        message = f"{attribute.name} must be True or False, not {value!r}"
+        raise TypeError(message)
+
+
 def _copied(fates: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
     try:
         return tuple(tuple(map(float, fate)) for fate in fates)
@@ -75,14 +87,11 @@ class Link:
     """
 
     window_bytes: int = attrs.field(
-        default=WINDOW_BYTES,
-        validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)],
+        default=WINDOW_BYTES, validator=[_is_whole, attrs.validators.ge(1)]
     )
     """Bytes of a stream that are on their way or unread; beyond, the sender waits."""
 
-    is_cut: bool = attrs.field(
-        default=False, validator=attrs.validators.instance_of(bool)
-    )
+    is_cut: bool = attrs.field(default=False, validator=_is_bool)
     """Whether nothing arrives any more, and neither side is told.
 
     A stream goes on when it is mended, as TCP sends again what was lost. Datagrams that
@@ -101,7 +110,7 @@ class Link:
     )
     """Seconds by which a datagram may be later than *delay*, and so behind others."""
 
-    seed: int = attrs.field(default=0, validator=attrs.validators.instance_of(int))
+    seed: int = attrs.field(default=0, validator=_is_whole)
     """What *loss*, *duplication* and *jitter* are drawn from."""
 
     fates: Sequence[Sequence[float]] = attrs.field(

@@ -25,6 +25,19 @@ def check_seconds(name: str, value: object) -> None:
         raise ValueError(message)
 
 
+def check_some_time(function: str, seconds: object) -> None:
+    """Insist on more seconds than none.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is none, or less.
+    """
+    check_seconds(f"the seconds of {function}", seconds)
+    if seconds == 0:
+        message = f"{function} needs some time, as 0.01 s, not {seconds!r}"
+        raise ValueError(message)
+
+
 def check_server(function: str, server: object, network: object) -> None:
     """Insist on a server, and on a network if there is one.
 

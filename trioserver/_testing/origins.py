@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from types import CodeType
 from typing import Final
@@ -20,13 +21,16 @@ def is_below(folder: Path, file: str) -> bool:
 
 
 _TRIO: Final = Path(trio.__file__).parent
+# With this, Trio calls what runs in a thread. It depends on it, and we do not.
+_OUTCOME: Final = Path(sys.modules["outcome"].__file__ or "").parent
 _KIT: Final = Path(__file__).parent
 _LIBRARY: Final = _KIT.parent
 
 
 def is_trios(code: CodeType) -> bool:
-    """Whether *code* is Trio's."""
-    return is_below(_TRIO, code.co_filename)
+    """Whether *code* is Trio's, or of what Trio is made of."""
+    file = code.co_filename
+    return is_below(_TRIO, file) or is_below(_OUTCOME, file)
 
 
 def is_kits(code: CodeType) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -10,6 +12,7 @@ import trio
 
 from trioserver._engine.hooks import settled
 from trioserver._exception_groups import un_nested
+from trioserver._log import log
 from trioserver._servers.base import BaseServer
 from trioserver._testing.await_frames import describe_task, runs_foreign_code
 from trioserver._testing.leaks import LeakError, Snapshot, leaks_since
@@ -19,6 +22,9 @@ from trioserver._testing.task_tree import tasks_below
 
 ServerT = TypeVar("ServerT", bound=BaseServer)
 
+
+# Seconds of real time in which other servers in this process may close a connection.
+_MOMENT: Final = 0.5
 
 _REMEDY: Final = """
 A request lasts as long as its client stays: close clients inside of the block, or set
@@ -60,10 +66,13 @@ async def running(
         patience: Seconds that everything may take to end.
 
     Raises:
-        StillRunningError: If something still ran then. It is cancelled.
+        StillRunningError: If something still ran then. It is cancelled, and waited
+            for; the log has the error at once, since what does not heed that never
+            ends.
         TypeError: If there is no server, or no network.
         LeakError: If server or block have left something behind that was not there
-            before: a descriptor, a thread, a child process.
+            before: a descriptor, a thread, a child process. Those of whatever else
+            serves in this process count, too, once they have had a moment to end.
 
     Cancellation:
         Cancels the server.
@@ -82,9 +91,22 @@ async def running(
                 await settled(server.shutdown())
                 await ended.wait()
             if not ended.is_set():
-                raise StillRunningError(patience, _places(nursery))
-    if leaks := leaks_since(before, patience=patience, tasks=False):
+                error = StillRunningError(patience, _places(nursery))
+                log(logging.ERROR, "This is cancelled now", error=error)
+                raise error
+    if leaks := await _lasting_leaks(before, patience):
         raise LeakError(leaks)
+
+
+async def _lasting_leaks(before: Snapshot, patience: float) -> list[str]:
+    """Return what is left behind by all but what ends in the next moment."""
+    leaks = leaks_since(before, patience=patience, tasks=False)
+    deadline = time.monotonic() + _MOMENT
+    while leaks and time.monotonic() < deadline:
+        # Not by the clock of Trio, which may stand still, or jump.
+        await trio.lowlevel.checkpoint()
+        leaks = leaks_since(before, patience=0, tasks=False)
+    return leaks
 
 
 async def _serve(

@@ -12,7 +12,7 @@ import trio
 from trioserver._streams.connection import Connection
 from trioserver._testing.excerpt import difference, excerpt
 from trioserver._testing.linked import Linked
-from trioserver._testing.options import check_bytes, check_count
+from trioserver._testing.options import check_bytes, check_count, check_some_time
 from trioserver._testing.path import Path
 
 # struct linger: the next close resets the connection.
@@ -186,7 +186,9 @@ class StreamClient(Linked, trio.abc.AsyncResource):
 
         Raises:
             AssertionError: If something comes.
+            ValueError: If that is no time at all: nothing would be seen.
         """
+        check_some_time("expect_silence()", seconds)
         with trio.move_on_after(seconds):
             ended = await self._until_ended(lambda: bool(self._came))
             self._fail(f"expected nothing for {seconds:g} s", ended)

@@ -8,7 +8,15 @@ from collections.abc import Awaitable
 import pytest
 import trio
 
-from kit.serving import LOOPBACK, STUCK, GateServer, UpperHandler, ask, connect
+from kit.serving import (
+    LOOPBACK,
+    STUCK,
+    GateServer,
+    UpperHandler,
+    ask,
+    connect,
+    eventually,
+)
 from trioserver import BaseServer, ServerClosedError, StreamRequestHandler, TCPServer
 from trioserver.testing import LeakError, StillRunningError, running
 
@@ -71,6 +79,45 @@ async def test_names_all_tasks_if_none_runs_code_of_yours() -> None:
 
     assert any("sleep_forever" in task for task in caught.value.tasks)
     assert len(caught.value.tasks) > 1
+
+
+async def test_says_what_still_runs_before_it_waits_for_the_end_of_that(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class ShieldedHandler(UpperHandler):
+        async def handle(self) -> None:
+            with trio.CancelScope(shield=True):
+                await gate.wait()
+
+    gate = trio.Event()
+    server = TCPServer(LOOPBACK, ShieldedHandler)
+
+    async def end_it_once_it_was_told() -> None:
+        await eventually(lambda: "ShieldedHandler.handle" in caplog.text)
+        gate.set()
+
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end_it_once_it_was_told)
+            with pytest.raises(StillRunningError):
+                async with running(server, patience=0.01):
+                    async with await connect(server):
+                        await eventually(lambda: server.requests_in_flight)
+
+    assert "0.01 s after shutdown() these have not ended:" in caplog.text
+
+
+async def test_what_another_server_is_about_to_close_is_waited_for() -> None:
+    class LingeringHandler(StreamRequestHandler):
+        async def handle(self) -> None:
+            await self.rfile.read()
+            await trio.sleep(0.02)
+
+    other = TCPServer(LOOPBACK, LingeringHandler)
+    async with running(other):
+        async with running(TCPServer(LOOPBACK, UpperHandler)):
+            async with await connect(other):
+                await eventually(lambda: other.requests_in_flight)
 
 
 async def test_fails_if_a_handler_leaves_a_descriptor() -> None:

@@ -118,9 +118,10 @@ LINKS: Final[list[tuple[dict[str, object], str]]] = [
     ({"delay": "1"}, "delay must be a number, not '1'"),
     ({"loss": None}, "loss must be a number, not None"),
     ({"segment_bytes": True}, "segment_bytes must be a number, not True"),
-    ({"window_bytes": 1.5}, "window_bytes"),
-    ({"is_cut": "yes"}, "is_cut"),
-    ({"seed": 1.5}, "seed"),
+    ({"window_bytes": 1.5}, "window_bytes must be a whole number, not 1.5"),
+    ({"window_bytes": True}, "window_bytes must be a whole number, not True"),
+    ({"is_cut": "yes"}, "is_cut must be True or False, not 'yes'"),
+    ({"seed": None}, "seed must be a whole number, not None"),
     ({"fates": [0.1]}, "fates must have the delays of the copies for each datagram"),
     ({"fates": [("late",)]}, "fates must have the delays of the copies"),
 ]
@@ -233,3 +234,15 @@ async def test_a_client_for_datagrams_says_what_it_takes(
         async with await open_datagram_client(server) as client:
             with pytest.raises(TypeError, match="'text': encode the text"):
                 await call(client)
+
+
+async def test_silence_takes_some_time() -> None:
+    async with running(TCPServer(LOOPBACK, UpperHandler), MemoryNetwork()) as server:
+        async with await connect(server) as client:
+            with pytest.raises(ValueError, match=r"expect_silence\(\) needs some time"):
+                await client.expect_silence(0)
+
+
+async def test_a_client_is_not_connected_to_a_class() -> None:
+    with pytest.raises(TypeError, match=r"connect\(\) needs a server for streams, not"):
+        await connect(TCPServer)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # what this is about

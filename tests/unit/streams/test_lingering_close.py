@@ -13,12 +13,20 @@ import trio.testing
 
 from kit.serving import STUCK, eventually, receive_all
 from trioserver import Connection
+from trioserver._streams.budget import OPERATIONS
 from trioserver._streams.delivery import is_acknowledged, is_delivered
 from trioserver._streams.lingering_close import (
     _DELIVERY_PAUSE,
     half_close_and_linger,
 )
-from unit.streams.pairs import SMALL_BYTES, connected, fill, reset, tcp_pair, watched
+from unit.streams.pairs import (
+    SMALL_BYTES,
+    connected,
+    fill,
+    reset,
+    tcp_pair,
+    watched,
+)
 
 pytestmark = pytest.mark.usefixtures("readiness")
 
@@ -265,3 +273,25 @@ async def let_pauses_pass(clock: trio.testing.MockClock, number: int) -> None:
         await trio.testing.wait_all_tasks_blocked()
         clock.jump(_DELIVERY_PAUSE)
         await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_peer_that_sends_on_and_on_does_not_hold_up_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flood = iter([b"more"] * OPERATIONS * 3)
+    with connected(tcp_pair()) as (connection, _), trio.fail_after(STUCK):
+        monkeypatch.setattr(Connection, "receive_nowait", lambda *_: next(flood, b""))
+
+        with trio.testing.assert_checkpoints():
+            await half_close_and_linger(connection, max_bytes=math.inf, in_demand=True)
+
+    assert next(flood, None) is None
+
+
+async def test_no_more_is_read_in_a_hurry_than_there_is_room_for() -> None:
+    with connected(tcp_pair()) as (connection, peer), trio.fail_after(STUCK):
+        await peer.send_all(b"nobody reads this")
+        await trio.lowlevel.wait_readable(connection.socket)
+
+        with trio.testing.assert_no_checkpoints():
+            await half_close_and_linger(connection, max_bytes=5, in_demand=True)

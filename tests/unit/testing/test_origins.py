@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import trio
@@ -20,7 +21,9 @@ def test_each_code_has_one_origin() -> None:
     trios = trio.sleep.__code__
     librarys = trioserver.BaseServer.__init__.__code__
     kits = is_below.__code__
+    outcomes = sys.modules["outcome"].capture.__code__
 
     assert [is_trios(code) for code in (trios, librarys, kits)] == [True, False, False]
+    assert is_trios(outcomes)
     assert [is_librarys(code) for code in (trios, librarys)] == [False, True]
     assert [is_kits(code) for code in (librarys, kits)] == [False, True]
