@@ -22,13 +22,11 @@ from trioserver._engine.hooks import ClientAddress
 from trioserver._open_descriptors import note_open
 from trioserver._sockets.accept import accept, has_queued
 from trioserver._sockets.close import close_socket
+from trioserver._sockets.nonblocking import DONT_WAIT
 
 # Seconds for which a handler's sendto() may wait: as good as for ever. It must not be
 # None, which would let the receiving wait, too: all descriptors of a socket share that.
 SEND_TIMEOUT: Final = 3600.0
-
-# Even if a handler makes the socket blocking just now. Not there on Windows.
-_DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
 
 
 class Source(Protocol):
@@ -211,7 +209,8 @@ class DatagramSource:
         if self._is_overridden:
             return await self._hooks.call(self._server.get_request)
         size = self._max_packet_size()
-        data, address = sock.recvfrom(size, _DONT_WAIT)
+        # Even if a handler makes the socket blocking just now.
+        data, address = sock.recvfrom(size, DONT_WAIT)
         return (data, self._server.socket), address
 
     def _keep_mode(self) -> None:

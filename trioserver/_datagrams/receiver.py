@@ -15,6 +15,7 @@ from trioserver._datagrams.packet_info import (
     ask_for_destinations,
     is_wildcard,
 )
+from trioserver._sockets.nonblocking import DONT_WAIT, stay_nonblocking
 from trioserver._waiting import wait_readable
 
 # As a plain number: a flag of the enum module takes 2 µs to be looked at.
@@ -93,6 +94,7 @@ class Receiver:
             OSError: What the kernel says.
         """
         try:
+            stay_nonblocking(self.socket)
             return self._receive(self.socket, max_bytes)
         except BlockingIOError:
             self._is_drained = True
@@ -100,7 +102,9 @@ class Receiver:
 
 
 def _receive_message(sock: socket.socket, max_bytes: int) -> Datagram:
-    data, ancillary, flags, address = sock.recvmsg(max_bytes, ANCILLARY_BYTES)
+    data, ancillary, flags, address = sock.recvmsg(
+        max_bytes, ANCILLARY_BYTES, DONT_WAIT
+    )
     return Datagram(data, address, ancillary, bool(flags & _TRUNCATED))
 
 
@@ -110,5 +114,5 @@ def _receive_from(sock: socket.socket, max_bytes: int) -> Datagram:
     One byte more than is wanted shows whether it was cut. On Windows all of it has to
     be received: what is longer than its buffer is an error there, and lost.
     """
-    data, address = sock.recvfrom(MAX_DATAGRAM_BYTES + 1)
+    data, address = sock.recvfrom(MAX_DATAGRAM_BYTES + 1, DONT_WAIT)
     return Datagram(data[:max_bytes], address, [], len(data) > max_bytes)

@@ -13,6 +13,7 @@ from trioserver._datagrams.packet_info import AncillaryItem
 from trioserver._exceptions import connection_lost, nameless_peer
 from trioserver._open_descriptors import note_open
 from trioserver._sockets.close import close_socket
+from trioserver._sockets.nonblocking import DONT_WAIT, stay_nonblocking
 from trioserver._streams.budget import Budget
 from trioserver._waiting import notify_closing, wait_writable
 
@@ -127,6 +128,8 @@ class Replies:
             trio.ClosedResourceError: As `send` does.
         """
         try:
+            stay_nonblocking(self.socket)
+            flags |= DONT_WAIT
             if source:
                 return self.socket.sendmsg([data], source, flags, address)
             return self.socket.sendto(data, flags, address)

@@ -10,6 +10,8 @@ from typing import cast
 
 import attrs
 
+from trioserver._sockets.nonblocking import DONT_WAIT
+
 # What one call does: it returns this, or raises it.
 Outcome = tuple[object, ...] | bytes | int | BaseException
 
@@ -31,6 +33,7 @@ class ScriptedSocket:
     family: int = socket.AF_INET
     address: object = ("192.0.2.9", 9)
     sent: list[tuple[object, ...]] = attrs.field(factory=list)
+    """What it was told to send, without the flag that all calls have."""
     is_closed: bool = False
     options: list[tuple[object, ...]] = attrs.field(factory=list)
     """What was set, in vain."""
@@ -38,18 +41,20 @@ class ScriptedSocket:
     def recvmsg(self, *_: int) -> object:
         return self._play()
 
-    def recvfrom(self, max_bytes: int) -> object:
+    def recvfrom(self, max_bytes: int, _flags: int) -> object:
         """Play what `recvmsg` would return: there is room for a byte more."""
         data, _, flags, address = cast("_Message", self._play())
         is_cut = flags & socket.MSG_TRUNC
         assert len(data) < max_bytes
         return data + b"+" if is_cut else data, address
 
-    def sendto(self, *arguments: object) -> object:
-        return self._send(arguments)
+    def sendto(self, data: object, flags: int, address: object) -> object:
+        return self._send(data, flags=flags, address=address)
 
-    def sendmsg(self, *arguments: object) -> object:
-        return self._send(arguments)
+    def sendmsg(
+        self, buffers: object, ancillary: object, flags: int, address: object
+    ) -> object:
+        return self._send(buffers, ancillary, flags=flags, address=address)
 
     def getsockname(self) -> object:
         return self.address
@@ -66,6 +71,9 @@ class ScriptedSocket:
     def setblocking(self, flag: bool) -> None:
         assert not flag
 
+    def gettimeout(self) -> float:
+        return 0.0
+
     def dup(self) -> ScriptedSocket:
         return self
 
@@ -75,11 +83,12 @@ class ScriptedSocket:
     def close(self) -> None:
         self.is_closed = True
 
-    def _send(self, arguments: tuple[object, ...]) -> object:
+    def _send(self, *what: object, flags: int, address: object) -> object:
+        assert flags & DONT_WAIT == DONT_WAIT
         if self.is_closed:
             raise OSError(errno.EBADF, "closed")
         result = self._play()
-        self.sent.append(arguments)
+        self.sent.append((*what, flags & ~DONT_WAIT, address))
         return result
 
     def _play(self) -> object:

@@ -111,7 +111,7 @@ class WithoutMessages(ScriptedSocket):
             raise AttributeError(name)
         return super().__getattribute__(name)
 
-    def recvfrom(self, max_bytes: int) -> object:
+    def recvfrom(self, max_bytes: int, _flags: int) -> object:
         assert max_bytes == 65536
         return self._play()
 
