@@ -80,7 +80,7 @@ class Driver(BaseServer):
         self.block_on_close = getattr(server, "block_on_close", True)
         if not is_original(server.service_actions):
             self.service_actions = self._call_service_actions  # type: ignore[method-assign]  # only now the engine calls it
-        self._source = source_of(server, self._hooks)
+        self._source = source_of(server, self._hooks, self._where)
 
     # For serve_socketserver()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import socketserver
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, final
 
@@ -18,7 +20,10 @@ from trioserver._bridge.checking import (
 from trioserver._bridge.incoming import Incoming
 from trioserver._bridge.loop_hooks import LoopHooks
 from trioserver._bridge.stand_in import DatagramStandIn, ListenerStandIn
+from trioserver._datagrams.paced_wait import VAIN_PAUSE, PacedWait
 from trioserver._engine.hooks import ClientAddress
+from trioserver._engine.log_interval import LogInterval
+from trioserver._log import log
 from trioserver._open_descriptors import note_open
 from trioserver._sockets.accept import accept, has_queued
 from trioserver._sockets.close import close_socket
@@ -58,14 +63,21 @@ class Source(Protocol):
         """
 
 
-def source_of(server: socketserver.TCPServer, hooks: LoopHooks) -> Source:
+def source_of(
+    server: socketserver.TCPServer, hooks: LoopHooks, where: Callable[[], str]
+) -> Source:
     """Return where the requests of *server* come from, and make its socket ready.
+
+    Args:
+        server: The object.
+        hooks: Who calls its ``get_request()``.
+        where: Its address, for messages.
 
     Raises:
         OSError: If there is no descriptor left.
     """
     if is_datagram_socket(server.socket):
-        return DatagramSource(server, hooks)
+        return DatagramSource(server, hooks, where)
     return ConnectionSource(server, hooks)
 
 
@@ -168,8 +180,15 @@ class ConnectionSource:
 class DatagramSource:
     """The datagrams that come to the object's socket."""
 
-    def __init__(self, server: socketserver.TCPServer, hooks: LoopHooks) -> None:
+    def __init__(
+        self,
+        server: socketserver.TCPServer,
+        hooks: LoopHooks,
+        where: Callable[[], str],
+    ) -> None:
         self._server = server
+        self._where = where
+        self._spinning = LogInterval()
         self._hooks = hooks
         self._borrowed = _Borrowed(server)
         self._is_overridden = not is_original(server.get_request)
@@ -181,11 +200,15 @@ class DatagramSource:
     async def next(self) -> tuple[Incoming, ClientAddress]:
         """Receive a datagram."""
         await trio.lowlevel.checkpoint_if_cancelled()
+        wait = PacedWait(self._borrowed.ours, self._note_spinning)
+        if self._is_overridden:
+            # Its get_request() takes a thread, which is not for trying.
+            await wait.readable()
         while True:
             try:
                 request, address = await self._receive()
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._borrowed.ours)
+                await wait.readable()
             else:
                 return Incoming(request), address
 
@@ -202,16 +225,23 @@ class DatagramSource:
         self._borrowed.give_back(close=False)
 
     async def _receive(self) -> tuple[object, ClientAddress]:
-        sock = self._borrowed.ours
-        if self._is_overridden:
-            await trio.lowlevel.wait_readable(sock)
         self._keep_mode()
         if self._is_overridden:
             return await self._hooks.call(self._server.get_request)
         size = self._max_packet_size()
         # Even if a handler makes the socket blocking just now.
-        data, address = sock.recvfrom(size, DONT_WAIT)
+        data, address = self._borrowed.ours.recvfrom(size, DONT_WAIT)
         return (data, self._server.socket), address
+
+    def _note_spinning(self) -> None:
+        if self._spinning.note():
+            log(
+                logging.WARNING,
+                f"The socket of {self._where()} is readable all the time, with nothing "
+                f"to receive: looking every {VAIN_PAUSE} s. Was it shut down, does "
+                "nobody read its error queue (IP_RECVERR), or does get_request() raise "
+                "BlockingIOError without having received?",
+            )
 
     def _keep_mode(self) -> None:
         """Let handlers wait for room for their replies, and nobody for a datagram.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable
 from typing import Final, NamedTuple, final
 
 import trio
 
 from trioserver._datagrams.own_address import OwnAddress, is_bound
+from trioserver._datagrams.paced_wait import PacedWait
 from trioserver._datagrams.packet_info import (
     ANCILLARY_BYTES,
     AncillaryItem,
@@ -16,7 +18,6 @@ from trioserver._datagrams.packet_info import (
     is_wildcard,
 )
 from trioserver._sockets.nonblocking import DONT_WAIT, stay_nonblocking
-from trioserver._waiting import wait_readable
 
 # As a plain number: a flag of the enum module takes 2 µs to be looked at.
 _TRUNCATED: Final = int(getattr(socket, "MSG_TRUNC", 0))
@@ -45,10 +46,17 @@ class Datagram(NamedTuple):
 class Receiver:
     """Receives from one socket, which it does not own."""
 
-    __slots__ = ("_is_drained", "_receive", "own_address", "socket")
+    __slots__ = ("_is_drained", "_on_spinning", "_receive", "own_address", "socket")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(
+        self, sock: socket.socket, on_spinning: Callable[[], object] = lambda: None
+    ) -> None:
         """Make *sock*, a bound datagram socket, fit for many tasks.
+
+        Args:
+            sock: What to receive from.
+            on_spinning: Called if it says again and again that there is something to
+                receive, when there is nothing.
 
         Raises:
             OSError: If it is not bound. Linux would let it wait for ever.
@@ -61,6 +69,7 @@ class Receiver:
         self.own_address = OwnAddress(sock)
         """Where replies leave from."""
         self._is_drained = False
+        self._on_spinning = on_spinning
         # recvmsg() takes longer, and on other sockets it has nothing more to tell.
         # Windows has none.
         tells_destinations = is_wildcard(sock) and hasattr(sock, "recvmsg")
@@ -71,20 +80,21 @@ class Receiver:
 
         Raises:
             OSError: What the kernel says; with most, the next datagram comes all the
-                same.
+                same. EINVAL if none will ever come, since the socket was shut down.
             trio.ClosedResourceError: If the socket was closed meanwhile.
 
         Cancellation:
             Nothing was received: there is no checkpoint once a datagram is there.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
+        wait = PacedWait(self.socket, self._on_spinning)
         while True:
             # Not tried in vain a second time.
             if not self._is_drained:
                 datagram = self.receive_nowait(max_bytes)
                 if datagram is not None:
                     return datagram
-            await wait_readable(self.socket)
+            await wait.readable()
             self._is_drained = False
 
     def receive_nowait(self, max_bytes: int) -> Datagram | None:

@@ -14,6 +14,7 @@ from trioserver._concurrency.thread_hooks import DatagramThreadHooks, HooksInPla
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.multicast import join_group
 from trioserver._datagrams.own_address import is_bound
+from trioserver._datagrams.paced_wait import VAIN_PAUSE, is_shut
 from trioserver._datagrams.packet_info import ask_for_destinations
 from trioserver._datagrams.receiver import MAX_DATAGRAM_BYTES, Datagram, Receiver
 from trioserver._datagrams.replies import Replies
@@ -120,6 +121,7 @@ class UDPServer(TCPServer):
         self._truncations = LogInterval()
         self._own_datagrams = LogInterval()
         self._drops = LogInterval()
+        self._spinning = LogInterval()
         self._drops_logged = 0
         super().__init__(server_address, RequestHandlerClass, bind_and_activate)
 
@@ -259,6 +261,15 @@ class UDPServer(TCPServer):
                 f"{count})",
             )
 
+    def _note_spinning(self) -> None:
+        if self._spinning.note():
+            log(
+                logging.WARNING,
+                f"The socket of {self._where()} is readable all the time, with nothing "
+                f"to receive: looking every {VAIN_PAUSE} s. Was it shut down, or does "
+                "nobody read its error queue (IP_RECVERR)?",
+            )
+
     def _datagram_request(self, datagram: Datagram, replies: Replies) -> Request:
         """Return a *datagram* as what handlers are given."""
         return datagram.data, DatagramSocket(datagram, replies)
@@ -276,7 +287,8 @@ class UDPServer(TCPServer):
             or self._replies is None
             or self._receiver.socket is not self.socket
         ):
-            receiver, replies = Receiver(self.socket), Replies(self.socket)
+            receiver = Receiver(self.socket, self._note_spinning)
+            replies = Replies(self.socket)
             if self._replies is not None:
                 self._outgrown.append(self._replies)
             self._receiver, self._replies = receiver, replies
@@ -291,7 +303,7 @@ class UDPServer(TCPServer):
 
     def _is_listening(self) -> bool:
         # What an error says is about one datagram, as long as there is a socket.
-        return is_bound(self.socket)
+        return is_bound(self.socket) and not is_shut(self.socket)
 
     async def _process_here(
         self, request: Request, client_address: ClientAddress

@@ -44,7 +44,7 @@ async def test_an_object_that_cannot_be_taken_over_is_closed_all_the_same(
 
 async def test_what_close_says_of_its_own_duplicate_is_not_the_object_s_error() -> None:
     with socketserver.TCPServer(LOOPBACK, UpperThreadHandler) as server:
-        source = source_of(server, LoopHooks(1))
+        source = source_of(server, LoopHooks(1), str)
         assert isinstance(source, ConnectionSource)
         os.close(source._borrowed.ours.fileno())
 
