@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from typing import final
+from typing import cast, final
 
+from trioserver._datagrams.host_lookup import looked_up
 from trioserver._datagrams.packet_info import AncillaryItem, destination, reply_source
 from trioserver._datagrams.receiver import Datagram
 from trioserver._datagrams.replies import Address, Buffer, Replies
@@ -20,12 +21,13 @@ class DatagramSocket:
     bound to a wildcard. All else is at `socket`.
     """
 
-    __slots__ = ("_ancillary", "_replies", "is_truncated")
+    __slots__ = ("_ancillary", "_peer", "_replies", "is_truncated")
 
     def __init__(self, datagram: Datagram, replies: Replies) -> None:
         self.is_truncated: bool = datagram.is_truncated
         """Whether the datagram was longer than the server's ``max_packet_size``."""
         self._ancillary = datagram.ancillary
+        self._peer = datagram.address
         self._replies = replies
 
     def __repr__(self) -> str:
@@ -75,14 +77,16 @@ class DatagramSocket:
     async def sendto(self, data: Buffer, *flags_and_address: object) -> int:
         """Send *data* as one datagram: ``sendto(data, [flags,] address)``.
 
-        Waits while the system has no room for it. Always a cancellation point; lets
-        other tasks run now and then.
+        Waits while the system has no room for it, and while the host is looked up, if
+        it is given by its name. Always a cancellation point; lets other tasks run now
+        and then.
 
         Returns:
             The number of bytes sent, which is all of them.
 
         Raises:
-            OSError: If it cannot be sent: it is too long, or there is no way there.
+            OSError: If it cannot be sent: it is too long, or there is no way there. A
+                `socket.gaierror` if there is no such host.
             ConnectionLostError: If nobody is there.
             NamelessPeerError: If the address is None, as that of a client on a Unix
                 socket without a name is; or if its port is 0, with which a client says
@@ -100,12 +104,16 @@ class DatagramSocket:
             case _:
                 message = "sendto() takes the data, perhaps flags, and an address"
                 raise TypeError(message)
+        # That of the datagram comes from the system, and is no name.
+        if address is not self._peer:
+            address = await looked_up(cast("Address", address), self.socket)
         return await self._replies.send(data, flags, address, self.source)
 
     def sendto_nowait(self, data: Buffer, address: Address) -> bool:
         """Send *data* as `sendto` does, unless it would have to wait.
 
-        Not a cancellation point.
+        Not a cancellation point. A host that is given by its name would be looked up,
+        and all tasks would wait for that: give its address, or use `sendto`.
 
         Returns:
             Whether it was sent.
