@@ -121,6 +121,27 @@ async def test_handle_request_sees_one_session_through() -> None:
     assert server.statistics().started == 1
 
 
+async def test_a_session_may_go_on_after_the_close_and_receives_no_more() -> None:
+    class Lingering(DatagramSessionHandler):
+        async def handle(self) -> None:
+            async for data in self.session:
+                await self.session.send(data)
+            await gate.wait()
+
+    gate = trio.Event()
+    server = CountingServer(Lingering)
+    with trio.fail_after(STUCK), open_client(server) as client:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.handle_request)
+            assert await ask(client, b"data") == b"data"
+            nursery.start_soon(server.server_close)
+            await trio.testing.wait_all_tasks_blocked()
+            assert server.requests_in_flight == 1
+            gate.set()
+
+    assert server.requests_in_flight == 0
+
+
 async def test_nobody_else_serves_meanwhile() -> None:
     server = CountingServer()
     with trio.fail_after(STUCK), open_client(server) as client:
