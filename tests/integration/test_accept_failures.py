@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from kit.descriptors import no_more_descriptors
 from kit.serving import (
@@ -18,7 +22,7 @@ from kit.serving import (
     reset_on_close,
     serving,
 )
-from trioserver import ListenerBrokenError, TCPServer
+from trioserver import ListenerBrokenError, TCPServer, UnixStreamServer
 
 WAITING = 5
 
@@ -71,6 +75,26 @@ async def test_a_socket_that_was_closed_behind_our_back_ends_the_server() -> Non
     with trio.fail_after(STUCK):
         with pytest.raises(ListenerBrokenError, match="is broken"):
             await Closing(LOOPBACK, UpperHandler).serve()
+
+
+@pytest.mark.parametrize(
+    "serve", [UnixStreamServer.serve, UnixStreamServer.handle_request]
+)
+async def test_a_unix_socket_that_a_process_shuts_down_which_shares_it_ends_the_server(
+    serve: Callable[[UnixStreamServer], Awaitable[None]], tmp_path: Path
+) -> None:
+    server = UnixStreamServer(tmp_path / "sock", UpperHandler)
+
+    async def serve_until_it_breaks() -> None:
+        with pytest.raises(ListenerBrokenError, match="it was shut down"):
+            await serve(server)
+
+    with trio.fail_after(STUCK):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_until_it_breaks)
+            await trio.testing.wait_all_tasks_blocked()
+            server.socket.shutdown(socket.SHUT_RDWR)
+        await server.server_close()
 
 
 async def test_client_address_is_right_after_an_early_reset() -> None:

@@ -16,6 +16,7 @@ from trioserver._exceptions import (
 )
 from trioserver._handlers.base import BaseRequestHandler
 from trioserver._servers.base import BaseServer
+from trioserver._sockets.accept import is_listening
 
 # Not there on Windows.
 _FORKING_MIX_IN: Final[type | None] = getattr(socketserver, "ForkingMixIn", None)
@@ -70,14 +71,6 @@ def check_socket(server: socketserver.TCPServer) -> None:
 def is_datagram_socket(sock: socket.socket) -> bool:
     """Whether requests are datagrams, and not connections."""
     return sock.type == socket.SOCK_DGRAM
-
-
-def is_listening(sock: socket.socket) -> bool:
-    """Whether connections can be accepted from *sock*."""
-    try:
-        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:
-        return False
 
 
 def is_original(hook: Callable[..., object]) -> bool:  # type: ignore[explicit-any]  # whatever it takes

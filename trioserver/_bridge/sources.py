@@ -14,7 +14,6 @@ import trio
 
 from trioserver._bridge.checking import (
     is_datagram_socket,
-    is_listening,
     is_original,
 )
 from trioserver._bridge.incoming import Incoming
@@ -25,7 +24,7 @@ from trioserver._engine.hooks import ClientAddress
 from trioserver._engine.log_interval import LogInterval
 from trioserver._log import log
 from trioserver._open_descriptors import note_open
-from trioserver._sockets.accept import accept, has_queued
+from trioserver._sockets.accept import accept, has_queued, is_listening
 from trioserver._sockets.close import close_socket
 from trioserver._sockets.nonblocking import DONT_WAIT
 

@@ -20,7 +20,7 @@ from trioserver._engine.hooks import ClientAddress, Request, settled
 from trioserver._log import describe, log
 from trioserver._open_descriptors import note_open
 from trioserver._servers.base import BaseServer, HandlerFactory
-from trioserver._sockets.accept import accept, has_queued
+from trioserver._sockets.accept import accept, has_queued, is_listening
 from trioserver._sockets.addresses import check_address, infer_family
 from trioserver._sockets.bind import (
     MAX_BACKLOG,
@@ -276,11 +276,7 @@ class TCPServer(BaseServer):
         self.socket.setblocking(False)
 
     def _is_listening(self) -> bool:
-        try:
-            option = stdlib_socket.SO_ACCEPTCONN
-            return bool(self.socket.getsockopt(stdlib_socket.SOL_SOCKET, option))
-        except OSError:
-            return False
+        return is_listening(self.socket)
 
     def _release_address(self) -> None:
         """Give back what `server_bind` has taken, while the socket is still open."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import select
 import selectors
 import socket
 from typing import Final
@@ -70,13 +71,46 @@ async def accept(listener: socket.socket) -> tuple[socket.socket, object]:
         Nothing was accepted: there is no checkpoint once a connection is there.
     """
     await trio.lowlevel.checkpoint_if_cancelled()
+    has_waited = False
     while True:
         try:
             sock, address = listener.accept()
         except BlockingIOError:
+            # Somebody else was faster, or nobody will ever connect.
+            if has_waited and _is_shut(listener):
+                message = "it was shut down"
+                raise OSError(errno.EINVAL, message) from None
             await wait_readable(listener)
+            has_waited = True
         else:
             return sock, address
+
+
+# What poll() says of a listener that was shut down; Windows has no poll().
+_SHUT_EVENTS: Final = getattr(select, "POLLHUP", 0) | getattr(select, "POLLRDHUP", 0)
+
+
+def is_listening(sock: socket.socket) -> bool:
+    """Whether connections can be accepted from *sock*."""
+    try:
+        accepts = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:
+        return False
+    return bool(accepts) and not _is_shut(sock)
+
+
+def _is_shut(listener: socket.socket) -> bool:
+    """Whether anybody who has *listener*, in any process, has shut it down.
+
+    TCP ends to listen then. On Linux, a Unix socket goes on by all that it says: it can
+    be read for ever, accept(2) says EAGAIN and SO_ACCEPTCONN 1, and who connects is
+    refused. Only poll(2) tells (measured).
+    """
+    if isinstance(listener, SelfWaiting) or not _SHUT_EVENTS:
+        return False
+    poll = select.poll()
+    poll.register(listener, _SHUT_EVENTS)
+    return any(events & _SHUT_EVENTS for _, events in poll.poll(0))
 
 
 # As socketserver chooses: poll() has no limit on the number of a descriptor, and

@@ -12,7 +12,7 @@ import trioserver
 from kit.driving import driving
 from kit.serving import LOOPBACK, UpperHandler
 from trioserver import serve_socketserver
-from trioserver._bridge.checking import is_listening
+from trioserver._sockets.accept import is_listening
 
 
 class Handler(socketserver.BaseRequestHandler):

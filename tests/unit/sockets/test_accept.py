@@ -6,18 +6,21 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 
-from kit.serving import STUCK, reset_on_close
+from kit.serving import STUCK, eventually, reset_on_close
+from trioserver._sockets import accept as _accept
 from trioserver._sockets.accept import (
     AcceptFailure,
     _errnos,
     accept,
     classify,
     has_queued,
+    is_listening,
 )
 
 
@@ -165,3 +168,102 @@ def test_nobody_is_queued_on_a_closed_listener() -> None:
     listener.close()
 
     assert not has_queued(listener)
+
+
+on_unix = pytest.mark.skipif(
+    not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here"
+)
+
+
+@pytest.fixture
+def unix_listener(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "sock"))
+        sock.listen()
+        sock.setblocking(False)
+        yield sock
+
+
+def shut_down_elsewhere(listener: socket.socket) -> None:
+    """Shut *listener* down through another descriptor, as a process that shares it."""
+    with listener.dup() as other:
+        other.setblocking(False)
+        other.shutdown(socket.SHUT_RDWR)
+
+
+@on_unix
+async def test_a_unix_listener_that_was_shut_down_is_broken(
+    unix_listener: socket.socket,
+) -> None:
+    shut_down_elsewhere(unix_listener)
+
+    with trio.fail_after(STUCK), pytest.raises(OSError, match="shut down") as caught:
+        await accept(unix_listener)
+
+    assert classify(caught.value) is AcceptFailure.LISTENER
+    assert not is_listening(unix_listener)
+
+
+@on_unix
+async def test_who_has_connected_before_a_shutdown_is_still_accepted(
+    unix_listener: socket.socket,
+) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(unix_listener.getsockname())
+        shut_down_elsewhere(unix_listener)
+
+        accepted, _ = await accept(unix_listener)
+
+        accepted.close()
+
+
+@on_unix
+async def test_a_unix_listener_whose_client_somebody_else_was_faster_to_accept_waits_on(
+    unix_listener: socket.socket,
+) -> None:
+    """As with processes that share it."""
+    taken: list[socket.socket] = []
+
+    class Slow(socket.socket):
+        """Lets somebody else accept first."""
+
+        def accept(self) -> tuple[socket.socket, object]:
+            if not taken and has_queued(self):
+                taken.append(unix_listener.accept()[0])
+            return super().accept()
+
+    with (
+        Slow(fileno=socket.dup(unix_listener.fileno())) as slow,
+        socket.socket(socket.AF_UNIX) as first,
+        socket.socket(socket.AF_UNIX) as second,
+        trio.fail_after(STUCK),
+    ):
+        slow.setblocking(False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(accept_and_close, slow)
+            await trio.testing.wait_all_tasks_blocked()
+            first.connect(unix_listener.getsockname())
+            await eventually(lambda: taken)
+            await trio.testing.wait_all_tasks_blocked()
+            second.connect(unix_listener.getsockname())
+    taken[0].close()
+
+
+async def accept_and_close(listener: socket.socket) -> None:
+    sock, _ = await accept(listener)
+    sock.close()
+
+
+def test_a_listener_listens_until_it_is_closed(listener: socket.socket) -> None:
+    before = is_listening(listener)
+    listener.close()
+
+    assert (before, is_listening(listener)) == (True, False)
+
+
+async def test_where_nothing_tells_that_a_listener_was_shut_down_it_listens(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_accept, "_SHUT_EVENTS", 0)  # as on Windows
+
+    assert is_listening(listener)
