@@ -56,7 +56,7 @@ class Source(Protocol):
         ...
 
     def give_back(self, *, close: bool) -> None:
-        """Give the object its socket back as it was, and perhaps close it.
+        """Give the object its socket back: closed, or in the mode that it had.
 
         May be called again.
         """
@@ -80,6 +80,32 @@ def source_of(
     return ConnectionSource(server, hooks)
 
 
+@final
+class TriosDuplicate(socket.socket):
+    """A duplicate of the object's socket, for Trio's thread, which must not wait.
+
+    Whoever has the object's socket has its mode, too, and may make it blocking: a
+    handler, or another process that shares it.
+    """
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> TriosDuplicate:
+        """Return a duplicate of *sock*, with a descriptor of its own.
+
+        Not with its ``dup()``: that fails for TLS, and changes the mode of both.
+
+        Raises:
+            OSError: If there is no descriptor left.
+        """
+        return cls(sock.family, sock.type, sock.proto, socket.dup(sock.fileno()))
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """Accept a connection if there is one, whoever has made the socket blocking."""
+        # accept(2) has no flag that says so for one call.
+        self.setblocking(False)
+        return super().accept()
+
+
 class _Borrowed:
     """The object's socket, and a duplicate that is Trio's.
 
@@ -89,7 +115,7 @@ class _Borrowed:
 
     def __init__(self, server: socketserver.TCPServer) -> None:
         self.theirs: socket.socket = server.socket
-        self.ours = duplicate(self.theirs)
+        self.ours = TriosDuplicate.of(self.theirs)
         self._server = server
         self._timeout = self.theirs.gettimeout()
         self._is_borrowed = True
@@ -100,14 +126,15 @@ class _Borrowed:
         setattr(self._server, "socket", stand_in)  # noqa: B010  # it is no socket
 
     def give_back(self, *, close: bool) -> None:
-        """Undo all of it."""
+        """Undo all of it. What is closed keeps its mode: it is others who have it."""
         if self._is_borrowed:
             self._is_borrowed = False
             self._server.socket = self.theirs
             trio.lowlevel.notify_closing(self.ours)
             close_socket(self.ours)
-            with suppress(OSError):  # the object may have closed it
-                self.theirs.settimeout(self._timeout)
+            if not close:
+                with suppress(OSError):  # the object may have closed it
+                    self.theirs.settimeout(self._timeout)
         if close:
             close_socket(self.theirs)
 
@@ -249,16 +276,10 @@ class DatagramSource:
         """
         if not self._borrowed.theirs.gettimeout():
             self._borrowed.theirs.settimeout(SEND_TIMEOUT)
+        # And what another process has done, no time-out here tells.
+        self._borrowed.ours.setblocking(False)
 
     def _max_packet_size(self) -> int:
         return getattr(
             self._server, "max_packet_size", socketserver.UDPServer.max_packet_size
         )
-
-
-def duplicate(sock: socket.socket) -> socket.socket:
-    """Return another socket object, with a descriptor of its own, for *sock*.
-
-    Not with its ``dup()``: that fails for TLS, and changes the mode of both.
-    """
-    return socket.fromfd(sock.fileno(), sock.family, sock.type, sock.proto)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
@@ -24,7 +27,7 @@ from kit.journal_server import (
 )
 from kit.serving import STUCK, eventually
 from kit.threads import UpperThreadHandler
-from trioserver import ListenerBrokenError, serve_socketserver
+from trioserver import ListenerBrokenError, ServerClosedError, serve_socketserver
 
 
 class TimingServer(JournalServer):
@@ -185,16 +188,27 @@ async def test_a_connection_that_cannot_be_duplicated_is_closed(
     assert "Accepting requests on" in caplog.text
 
 
-async def test_a_listener_that_breaks_ends_serving() -> None:
-    server = JournalServer()
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+async def test_a_listener_that_breaks_ends_serving(
+    family: socket.AddressFamily, tmp_path: Path
+) -> None:
+    server: socketserver.TCPServer = JournalServer()
+    if family == socket.AF_UNIX:
+        server.server_close()
+        server = socketserver.UnixStreamServer(
+            str(tmp_path / "sock"), UpperThreadHandler
+        )
     with trio.fail_after(STUCK):
         async with trio.open_nursery() as nursery:
             with pytest.RaisesGroup(ListenerBrokenError):
                 async with trio.open_nursery() as serving:
                     await serving.start(serve_socketserver, server)
+                    await trio.testing.wait_all_tasks_blocked()
                     # As another process might that shares it.
                     server.socket.shutdown(socket.SHUT_RDWR)
             nursery.cancel_scope.cancel()
+    with pytest.raises(ServerClosedError):
+        await serve_socketserver(server)
 
 
 async def test_the_default_timeout_holds_for_connections() -> None:
@@ -253,3 +267,59 @@ async def test_a_get_request_that_finds_its_socket_closed_ends_serving() -> None
                 await eventually(lambda: server.socket is not stand_in)
                 server.gate.set()
             assert client.recv(1) == b""
+
+
+@pytest.fixture
+def blocking_accepts(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each accept could have blocked; none does, so that the test goes on."""
+    original = socket.socket.accept
+    seen: list[bool] = []
+
+    def accept(sock: socket.socket) -> tuple[socket.socket, object]:
+        seen.append(os.get_blocking(sock.fileno()))
+        sock.setblocking(False)
+        return original(sock)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    return seen
+
+
+class SwitchingHandler(UpperThreadHandler):
+    """Makes the listening socket blocking, which socketserver's own loop expects."""
+
+    def handle(self) -> None:
+        self.server.socket.settimeout(None)  # type: ignore[attr-defined]  # it has one
+        super().handle()
+
+
+async def test_a_handler_that_makes_the_listener_blocking_blocks_nobody(
+    blocking_accepts: list[bool],
+) -> None:
+    async with driving(ThreadingJournalServer(SwitchingHandler)) as server:
+        for _ in range(2):
+            assert await in_thread(ask, server) == b"HELLO\n"
+            await trio.testing.wait_all_tasks_blocked()
+
+    assert blocking_accepts
+    assert not any(blocking_accepts)
+
+
+@pytest.mark.parametrize("close", [True, False])
+async def test_an_object_that_ends_blocks_nobody_who_shares_its_listener(
+    blocking_accepts: list[bool], *, close: bool
+) -> None:
+    async with driving(ThreadingJournalServer()) as server:
+        other = ThreadingJournalServer()
+        other.socket.close()
+        # As a worker has it that was forked.
+        other.socket = server.socket.dup()
+        async with driving(other, close=close):
+            pass
+        is_blocking = os.get_blocking(server.fileno())
+        for _ in range(2):
+            assert await in_thread(ask, server) == b"HELLO\n"
+        other.server_close()
+
+    assert not any(blocking_accepts)
+    # Who goes on with its socket gets it back as it was.
+    assert is_blocking is not close

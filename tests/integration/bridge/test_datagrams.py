@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import socketserver
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,36 @@ async def test_datagrams_are_answered(
     async with driving(server_class(LOOPBACK, handler)) as server:
         for _ in range(3):
             assert await in_thread(ask_datagram, server) == b"HELLO"
+
+
+class TwiceUDPServer(socketserver.UDPServer):
+    """Receives another datagram after each; to wait for one would hold up the end."""
+
+    second: object = None
+
+    def get_request(self) -> tuple[tuple[bytes, socket.socket], Address]:  # type: ignore[override]  # as typeshed's own
+        request = super().get_request()
+        try:
+            self.second = self.socket.recv(10)
+        except BlockingIOError as error:
+            self.second = error
+        return request
+
+
+async def test_no_process_that_shares_the_socket_makes_get_request_wait() -> None:
+    async with driving(TwiceUDPServer(LOOPBACK, UpperThreadDatagramHandler)) as server:
+        await trio.testing.wait_all_tasks_blocked()
+        os.set_blocking(server.fileno(), True)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            # If it waits, there is something to receive, and the test fails.
+            late = [b"late", server.server_address]
+            rescue = threading.Timer(STUCK / 4, client.sendto, late)
+            rescue.start()
+            assert await in_thread(ask_datagram, server) == b"HELLO"
+            rescue.cancel()
+            rescue.join()
+
+    assert isinstance(server.second, BlockingIOError)
 
 
 class WaitingHandler(socketserver.BaseRequestHandler):
