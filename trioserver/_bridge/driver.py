@@ -22,6 +22,7 @@ from trioserver._bridge.processing import Processor
 from trioserver._bridge.sources import source_of
 from trioserver._bridge.stopping import StopEvent, is_asked_to_stop, shutdown_ends
 from trioserver._bridge.taken_over import ClosingOnce, replaced
+from trioserver._concurrency.without_thread import handle_error_here
 from trioserver._concurrency.worker_threads import Job, WorkerThreads
 from trioserver._engine.accept_queue import start_queued
 from trioserver._engine.hooks import ClientAddress, Request
@@ -181,13 +182,16 @@ class Driver(BaseServer):
     ) -> None:
         """Raise what the object's own ``handle_error()`` has raised.
 
-        If no thread could be had for the request, that hook is called here.
+        If no thread could be had for the request, that hook is called here, and waits
+        for no client, who could keep Trio's thread.
         """
         incoming: Incoming = request
         error = sys.exception()
         if incoming.has_begun and error is not None:
             raise_unchanged(error)
-        self._object.handle_error(incoming.request, client_address)
+        incoming.let_nothing_wait()
+        hook = self._object.handle_error
+        handle_error_here(hook, incoming.request, client_address, error)
 
     async def shutdown_request(self, request: Request) -> None:
         """Close the request, unless the object has done so, or will."""

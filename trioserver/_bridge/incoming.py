@@ -10,6 +10,7 @@ from typing import final
 import trio
 
 from trioserver._concurrency.request_sockets import Interruption
+from trioserver._concurrency.without_thread import let_nothing_wait
 from trioserver._engine.hooks import Request
 
 
@@ -76,6 +77,10 @@ class Incoming(trio.abc.AsyncResource):
         """End whatever a thread waits for on this connection."""
         self.is_interrupted = True
         self._interruption.strike()
+
+    def let_nothing_wait(self) -> None:
+        """Let every call on this connection, which no thread has, end at once."""
+        let_nothing_wait(self._connection)
 
     def release(self) -> None:
         """Interrupt no more: the connection ends when the thread closes it."""

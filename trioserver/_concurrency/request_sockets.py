@@ -56,10 +56,15 @@ class Interruption:
 
     def strike(self) -> None:
         """Let every call that waits on the connection return or fail, now and later."""
-        if self._duplicate is None:
-            return
-        try:
-            self._duplicate.shutdown(socket.SHUT_RDWR)
-        except OSError as error:
-            # Reset by the peer, for one: then nothing waits on it.
-            log(logging.DEBUG, f"Interrupting a request said {describe(error)}")
+        if self._duplicate is not None:
+            shut_down(self._duplicate)
+
+
+def shut_down(sock: socket.socket) -> None:
+    """Let every call on the connection return or fail, now and later."""
+    try:
+        # Not the method of a subclass: the one of TLS forgets what was agreed on.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError as error:
+        # Reset by the peer, for one: then nothing waits on it.
+        log(logging.DEBUG, f"Interrupting a request said {describe(error)}")

@@ -13,6 +13,10 @@ from trioserver._concurrency.request_sockets import Interruption
 from trioserver._concurrency.server_proxy import TrioThread, make_proxy
 from trioserver._concurrency.thread_hooks import HooksInPlace
 from trioserver._concurrency.thread_run import ThreadRun, begin_run, run_of
+from trioserver._concurrency.without_thread import (
+    handle_error_here,
+    let_nothing_wait,
+)
 from trioserver._concurrency.worker_threads import Job, WorkerThreads
 from trioserver._engine.forceful_close import close_socket
 from trioserver._engine.hooks import ClientAddress, Request, Server, settled
@@ -86,29 +90,60 @@ class ThreadedRequests:
     async def handle_error(
         self, request: Request, client_address: ClientAddress
     ) -> None:
-        """Report what no thread could report: that there was none, for one."""
-        escaping = run_of(request).escaping
-        if sys.exception() is not escaping:
-            self.proxy.handle_error(request, client_address)
+        """Report what no thread has: what ``verify_request()`` raises, for one."""
+        escaping, error = run_of(request).escaping, sys.exception()
+        if error is not None and error is not escaping:
+            hook = self.proxy.handle_error
+            report = partial(hook, request, client_address)
+            report_here = partial(
+                handle_error_here, hook, request, client_address, error
+            )
+            await self._run_hook(
+                request,
+                partial(_call_while_handling, error, report),
+                instead=partial(_call_while_handling, error, report_here),
+            )
         if escaping is not None:
             raise_unchanged(escaping)
 
     async def shutdown_request(self, request: Request) -> None:
         """Shut the request down in a thread, if none has had it."""
-        if run_of(request).has_begun:
-            return
-        with Interruption(request) as interruption:
-            work = partial(self._shut_down, request)
-            job = Job(work, interrupt=interruption.strike)
-            try:
+        if not run_of(request).has_begun:
+            await self._run_hook(
+                request,
+                partial(self._shut_down, request),
+                instead=partial(self.proxy.close_request, request),
+            )
+
+    async def _run_hook(
+        self,
+        request: Request,
+        hook: Callable[[], None],
+        *,
+        instead: Callable[[], object],
+    ) -> None:
+        """Call *hook* in a thread. Where there is none to have, call *instead* here.
+
+        Then nobody waits for the client any more, who could keep Trio's thread.
+        """
+        interruption: Interruption
+
+        def interrupt() -> None:
+            interruption.strike()
+
+        job = Job(hook, interrupt=interrupt)
+        try:
+            with Interruption(request) as interruption:
                 await self.threads.run(job)
-            except RuntimeError:
-                # There is no thread to have; process_request() has said so.
-                if job.has_begun:
-                    raise
-            finally:
-                if not job.has_begun:
-                    self.proxy.close_request(request)
+        except (OSError, RuntimeError):
+            # The system is short of threads, or descriptors; process_request() has
+            # said so.
+            if job.has_begun:
+                raise
+        finally:
+            if not job.has_begun:
+                let_nothing_wait(request)
+                instead()
 
     # In a thread
 
@@ -119,6 +154,17 @@ class ThreadedRequests:
 
     def _shut_down(self, request: Request) -> None:
         _close_on_error(partial(self.proxy.shutdown_request, request), request)
+
+
+def _call_while_handling(error: BaseException, hook: Callable[[], object]) -> None:
+    """Call *hook* inside an "except", where ``sys.exception()`` is *error*."""
+    try:
+        raise_unchanged(error)
+    except BaseException:  # the hook decides what becomes of it
+        hook()
+    finally:
+        # The traceback has this frame now, and must not have itself.
+        del error, hook
 
 
 def _close_on_error(hook: Callable[[], object], request: Request) -> None:

@@ -262,6 +262,41 @@ async def test_a_thread_that_cannot_be_started_is_an_error_of_the_request(
     assert "handle_error: RuntimeError" in server.hooks()[0]
 
 
+class ExplainingServer(ThreadingJournalServer):
+    """Tells its clients at length what has gone wrong."""
+
+    failure: OSError | None = None
+
+    def handle_error(self, request: Request, client_address: Address) -> None:
+        assert isinstance(request, socket.socket)
+        request.settimeout(STUCK / 4)  # if it waits, the test shall fail
+        try:
+            request.sendall(bytes(1 << 24))
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+async def test_without_a_thread_handle_error_waits_for_no_client(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    async with driving(ExplainingServer()) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(trio._threads, "start_thread_soon", fail)
+            client = await trio.open_tcp_stream(*server.server_address)
+            assert await client.receive_some() == b""
+            await client.aclose()
+        # And what it cannot do without its client does not end the server.
+        assert await in_thread(ask, server) == b"HELLO\n"
+
+    assert isinstance(server.failure, BrokenPipeError)
+    assert "RuntimeError: can't start new thread" in caplog.text
+
+
 class PoolServer(JournalServer):
     """Hands its requests on to a thread of its own."""
 
