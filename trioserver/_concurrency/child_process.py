@@ -20,6 +20,10 @@ from trioserver._concurrency.standard_streams import flush_standard_streams
 # What Trio calls its worker threads while they have nothing to do.
 _IDLE_THREADS: Final = "Trio thread"
 
+# Seconds between two tries to reap a child that has ended, while a debugger or strace
+# has it: until that has looked, the parent is told of its end, and cannot reap it.
+REAP_PAUSE: Final = 0.05
+
 
 @attrs.frozen
 class ExitStatus:
@@ -79,6 +83,8 @@ class ChildProcess:
         while self.status is None and self._watch is not None:
             await self._watch.wait()
             self._reap(os.WNOHANG)
+            if self.status is None:
+                await trio.sleep(REAP_PAUSE)
 
     async def end(self, grace: float) -> None:
         """Make the child end, if it still runs, and reap it.
