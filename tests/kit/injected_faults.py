@@ -97,7 +97,7 @@ def outcomes_in_process(operation: str) -> dict[str, str]:
             moment += 1
             injector = FaultInjector(moment, dispatches, frozenset({operation}))
             with intercepted(injector.intercept):
-                problems = run_once(_play, injector.trial, Conditions(), [injector])
+                problems = run_once(_play, injector, Conditions())
             if injector.fault is None:
                 return outcomes
             assert problems == ()

@@ -81,9 +81,11 @@ def cancel_everywhere(  # noqa: PLR0913  # all but one are options, and named
     conditions = Conditions(seed, hang_seconds, paths, clock)
     search = Search(scenario, conditions, stop_after)
     with quick_collections():
-        untouched = search.run_untouched(partial(StepInjector, None))
-        for injection in injections:
-            if injection.applies(untouched.trial) and not search.is_unsound:
+        untouched = search.run_untouched(
+            partial(StepInjector, None, candidates=injections)
+        )
+        for injection in untouched.applicable:
+            if not search.is_unsound:
                 search.run_all(
                     injection.name,
                     partial(StepInjector, injection),

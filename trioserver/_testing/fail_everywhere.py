@@ -17,6 +17,7 @@ from trioserver._testing.dispatches import Dispatches
 from trioserver._testing.errnos import ERRNOS
 from trioserver._testing.fault_injector import FaultInjector
 from trioserver._testing.harm import Probe, ServerT
+from trioserver._testing.injector import Injector
 from trioserver._testing.lane import Lane
 from trioserver._testing.log_watch import LogWatch
 from trioserver._testing.moments import Choice
@@ -24,7 +25,7 @@ from trioserver._testing.one_run import Conditions, Scenario, quick_collections
 from trioserver._testing.options import check_names, check_outside_of_trio
 from trioserver._testing.overseer import WallClock
 from trioserver._testing.report import Report
-from trioserver._testing.search import Injector, Search
+from trioserver._testing.search import Search
 from trioserver._testing.socket_calls import Operation, intercepted
 
 

@@ -93,6 +93,12 @@ class FaultInjector(trio.abc.Instrument):
         ):
             self.trial.problems.append("the server goes on with a broken socket")
 
+    def finish(self) -> None:
+        """Let go of all that the run has."""
+        self._victim = None
+        self._broken.clear()
+        self.trial.forget()
+
     # What comes from threads and children
 
     def listen(self) -> None:

@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from trioserver._exception_groups import leaves
+from trioserver._testing.injector import Injector
 from trioserver._testing.leaks import Snapshot, leaks_since
 from trioserver._testing.main_task import MAIN
 from trioserver._testing.noise import recorded_noise
@@ -55,25 +56,29 @@ class Conditions:
 
 
 def run_once(
-    scenario: Scenario,
-    trial: Trial,
-    conditions: Conditions,
-    instruments: Sequence[trio.abc.Instrument],
+    scenario: Scenario, injector: Injector, conditions: Conditions
 ) -> tuple[str, ...]:
-    """Run *scenario* once. Return what was wrong, in words."""
+    """Run *scenario* once. Return what was wrong, in words.
+
+    Nothing of it remains for the next run: what only the garbage collector closes is
+    told of this one.
+    """
+    trial = injector.trial
     overseer = Overseer(trial, conditions.hang_seconds, conditions.clock())
     before = Snapshot.take(conditions.paths, collect=False)
     leaks: list[str] = []
     with recorded_noise() as noise:
         with deterministic_scheduling(conditions.seed):
             main = partial(trial.run, scenario, whole=conditions.whole)
-            _run(main, overseer, instruments)
+            _run(main, overseer, injector.instruments)
         found = tuple(trial.problems)
         if overseer.has_given_up:
             overseer.clear_away()
         else:
             leaks += leaks_since(before, conditions.paths, patience=_THREADS_END)
             trial.check_end()
+        overseer.forget()
+        injector.finish()
         gc.collect()
     if overseer.has_given_up:
         # What is left then says nothing: everything was dropped as it was.

@@ -138,11 +138,13 @@ class Overseer(trio.abc.Instrument):
     def clear_away(self) -> None:
         """Close what is left of a run that was given up, after its end."""
         close_coroutines(self._abandoned)
+        close_listeners(self.trial.servers)
+
+    def forget(self) -> None:
+        """Let go of the tasks, after the end of the run."""
         self._abandoned.clear()
         self._steps.clear()
         self._running = self._last_seen = None
-        close_listeners(self.trial.servers)
-        self.trial.forget()
 
 
 def _is_trios(task: trio.lowlevel.Task) -> bool:

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol, final
+from typing import Final, TypeVar, final
 
 import attrs
-import trio
 
+from trioserver._testing.injector import Injector
 from trioserver._testing.one_run import Conditions, Scenario, run_once
 from trioserver._testing.options import check_count
 from trioserver._testing.report import Failure, Report
-from trioserver._testing.trial import Trial
 
-# Runs in a row in which the moment does not come, before it is believed that there are
-# no more: a thread can shift it by a few.
+InjectorT = TypeVar("InjectorT", bound=Injector)
+
+# Runs in a row in which the moment does not come, past the last that was counted, before
+# it is believed that there are no more: a thread can shift it by a few.
 _ENOUGH: Final = 2
-
-
-class Injector(Protocol):
-    """What makes trouble in one run, once."""
-
-    @property
-    def trial(self) -> Trial:
-        """The run, as the scenario sees it."""
-        ...
-
-    @property
-    def instruments(self) -> list[trio.abc.Instrument]:
-        """What has to watch the run."""
-        ...
-
-    @property
-    def moments(self) -> int:
-        """How many moments there were at which it could have acted."""
-        ...
-
-    @property
-    def place(self) -> str:
-        """Where it has acted, in words; empty, if it has not."""
-        ...
 
 
 def _check_count(_search: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -56,7 +33,7 @@ class Search:
     stop_after: int = attrs.field(validator=_check_count)
     report: Report = attrs.Factory(Report)
 
-    def run_untouched(self, injector: Callable[[int], Injector]) -> Injector:
+    def run_untouched(self, injector: Callable[[int], InjectorT]) -> InjectorT:
         """Run the scenario without trouble, and find out what is to be watched.
 
         Args:
@@ -101,9 +78,8 @@ class Search:
         self.report.moments[by] = total
         self.report.tried[by] = tried
 
-    def _run(self, by: str, injector: Injector, number: int) -> Injector:
-        trial = injector.trial
-        problems = run_once(self.scenario, trial, self.conditions, injector.instruments)
+    def _run(self, by: str, injector: InjectorT, number: int) -> InjectorT:
+        problems = run_once(self.scenario, injector, self.conditions)
         self.report.note(
             Failure(by, number, self.conditions.seed, injector.place, problems)
         )

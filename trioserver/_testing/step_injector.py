@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import attrs
@@ -28,6 +29,10 @@ class StepInjector(trio.abc.Instrument):
 
     injection: Injection | None
     at_moment: int
+    candidates: Sequence[Injection] = ()
+    """What could be made to happen in runs like this one, if it applies."""
+    applicable: list[Injection] = attrs.field(factory=list[Injection], init=False)
+    """Those of them that do, as the end of the run has shown."""
     moments: int = 0
     """How many moments there were so far."""
     place: str = ""
@@ -38,6 +43,11 @@ class StepInjector(trio.abc.Instrument):
     def instruments(self) -> list[trio.abc.Instrument]:
         """What has to watch the run: itself."""
         return [self]
+
+    def finish(self) -> None:
+        """See what applies, and let go of all that the run has."""
+        self.applicable += [one for one in self.candidates if one.applies(self.trial)]
+        self.trial.forget()
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Count the edge before a step."""

@@ -265,7 +265,7 @@ class Trial:
 
     def forget(self) -> None:
         """Let go of everything that belongs to the run, but not of what was found."""
-        for held in (self.servers, self._clients, self._scopes):
+        for held in (self.servers, self._clients, self._limiters, self._scopes):
             held.clear()
         self._main, self.injected = MainTask(), trio.Event()
 
