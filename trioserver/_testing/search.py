@@ -72,7 +72,7 @@ class Search:
                 break
             came = self._run(by, injector(number), number).trial.is_injected
             tried += came
-            missed = 0 if came else missed + 1
+            missed = missed + 1 if number > total and not came else 0
             if missed == _ENOUGH:
                 break
         self.report.moments[by] = total
