@@ -42,7 +42,8 @@ def cancel_everywhere(  # noqa: PLR0913  # all but one are options, and named
     that serves nothing is ended as a whole.
 
     - ``"cancel"``: the server is cancelled from outside;
-    - ``"interrupt"``: somebody presses Ctrl-C;
+    - ``"interrupt"``: somebody presses Ctrl-C; in the main thread only, where it
+      strikes, and elsewhere it is not among the kinds that are tried by default;
     - ``"shutdown"``, ``"close"``: somebody calls ``shutdown()``, or ``server_close()``;
     - ``"reset"``: the clients of `Trial.add_client` reset their connections.
 
@@ -75,6 +76,10 @@ def cancel_everywhere(  # noqa: PLR0913  # all but one are options, and named
 
     Returns:
         What was found. A test calls `Report.check`.
+
+    Raises:
+        ValueError: If an argument makes no sense; ``"interrupt"`` outside of the main
+            thread, for one.
     """
     check_outside_of_trio("cancel_everywhere")
     injections, choice = named(by), Choice(sample, only)

@@ -49,8 +49,8 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
     next one each time, until there is no other. First those of tasks fail, then those
     of the threads that they wait for, then those of the children that they fork: each
     thread and each child counts from 1, and the first to come to a number fails.
-    Sockets of the real network are meant, and what clients do with Trio's sockets never
-    fails.
+    Sockets of the real network are meant: a server that `Trial.serving` would move to a
+    `MemoryNetwork` is refused. What clients do with Trio's sockets never fails.
 
     It is a problem if
 

@@ -12,11 +12,14 @@ import trio
 
 from trioserver._datagrams.thread_socket import ThreadDatagramSocket
 from trioserver._exceptions import ListenerBrokenError
+from trioserver._servers.base import BaseServer
+from trioserver._testing.abandoned import close_listeners
 from trioserver._testing.caller import caller, is_trios_own
 from trioserver._testing.dispatches import Dispatches
 from trioserver._testing.errnos import Role, errnos_of, role_of
 from trioserver._testing.fault import RECEIVING, SHORT, Fault, os_error
 from trioserver._testing.lane import Lane
+from trioserver._testing.memory_socket import MemorySocket
 from trioserver._testing.patience import is_ready
 from trioserver._testing.short_transfers import can_be_short, shortened
 from trioserver._testing.socket_calls import Operation, tell_again
@@ -59,6 +62,7 @@ class FaultInjector(trio.abc.Instrument):
     def __attrs_post_init__(self) -> None:
         self._own_count = Count(self.trial)
         self.trial.listen = self.listen
+        self.trial.check_moved = _refuse_memory
         self.dispatches.start_anew()
 
     # As a search wants it
@@ -266,6 +270,22 @@ class FaultInjector(trio.abc.Instrument):
         if fault.failure == "EAGAIN":
             self._storm = _STORM - 1
         raise fault.error()
+
+
+def _refuse_memory(server: BaseServer) -> None:
+    """Refuse a server that calls no socket of the system's: none could fail.
+
+    Raises:
+        NotImplementedError: If its socket is one of a `MemoryNetwork`.
+    """
+    if isinstance(getattr(server, "socket", None), MemorySocket):
+        close_listeners([server])
+        message = (
+            "fail_everywhere() cannot let a socket of a MemoryNetwork fail: serve on "
+            "the real network instead, on a free port of 127.0.0.1: leave the network "
+            'out, and give the server the address ("127.0.0.1", 0)'
+        )
+        raise NotImplementedError(message)
 
 
 def _is_servers(sock: socket.socket | None, role: Role | None, lane: Lane) -> bool:

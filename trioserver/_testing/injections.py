@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, Literal, TypeAlias, get_args
@@ -88,10 +89,20 @@ _KINDS: Final[dict[str, Injection]] = {
 def named(by: Kind | Injection | Iterable[Kind | Injection]) -> list[Injection]:
     """Return the injections that *by* means.
 
+    Python sees a Ctrl-C in the main thread only: elsewhere, it would strike there, and
+    not the run. So there it is left out of `ALL_KINDS`.
+
     Raises:
-        ValueError: If there is none of such a name, or none at all.
+        ValueError: If there is none of such a name, or none at all; or if there is a
+            Ctrl-C outside of the main thread.
     """
     wanted = [by] if isinstance(by, str | Injection) else list(by)
+    if threading.current_thread() is not threading.main_thread():
+        if by is ALL_KINDS:
+            wanted.remove("interrupt")
+        elif "interrupt" in wanted:
+            message = "by='interrupt' needs the main thread, where Ctrl-C strikes"
+            raise ValueError(message)
     if not wanted:
         message = "by is empty: leave it out to make every kind of trouble"
         raise ValueError(message)

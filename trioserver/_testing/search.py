@@ -14,8 +14,8 @@ from trioserver._testing.report import Failure, Report
 
 InjectorT = TypeVar("InjectorT", bound=Injector)
 
-# Runs in a row in which the moment does not come, past the last that was counted, before
-# it is believed that there are no more: a thread can shift it by a few.
+# Runs in a row in which the moment does not come, past the last that was counted,
+# before it is believed that there are no more: a thread can shift it by a few.
 _ENOUGH: Final = 2
 
 

@@ -47,7 +47,7 @@ ClientT = TypeVar("ClientT", bound=Resettable | trio.SocketStream)
 PosArgsT = TypeVarTuple("PosArgsT")
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """Do nothing."""
 
 
@@ -74,6 +74,10 @@ class Trial:
     """What was found during the run, in words."""
     listen: Callable[[], object] = attrs.field(default=_nothing, init=False)
     """Hears of trouble that was made in a thread or in a child."""
+    check_moved: Callable[[BaseServer], object] = attrs.field(
+        default=_nothing, init=False
+    )
+    """Refuses a server that was moved to a network where no trouble can be made."""
     _main: MainTask = attrs.field(factory=MainTask, init=False)
     _clients: list[Resettable | trio.SocketStream] = attrs.field(
         factory=list[Resettable | trio.SocketStream], init=False
@@ -115,6 +119,7 @@ class Trial:
         check_server("Trial.serving()", server, network)
         if network is not None:
             network.adopt(server)
+            self.check_moved(server)
         self.servers.append(server)
         async with self._beside(serve or server.serve, server):
             yield server

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -147,6 +148,14 @@ def fail(trial: Trial) -> None:
 
 
 # The trouble
+
+
+def test_outside_of_the_main_thread_there_is_no_ctrl_c() -> None:
+    with ThreadPoolExecutor() as pool:
+        report = pool.submit(cancel_everywhere, one_echo, sample=1).result()
+
+    report.check()
+    assert list(report.tried) == ["cancel", "shutdown", "close", "reset"]
 
 
 def test_an_unknown_trouble_is_refused() -> None:

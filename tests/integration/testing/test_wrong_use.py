@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -107,6 +108,26 @@ def test_a_misspelt_operation_is_not_passed_over() -> None:
         fail_everywhere(never, operations="sned")
     with pytest.raises(ValueError, match="operations is empty"):
         fail_everywhere(never, operations=[])
+
+
+def test_a_failing_socket_is_one_of_the_system() -> None:
+    async def play(trial: Trial) -> None:
+        server = TCPServer(LOOPBACK, UpperHandler)
+        await trial.serving(server, MemoryNetwork()).__aenter__()
+
+    report = trioserver.testing.fail_everywhere(play)
+
+    (problem,) = report.problems
+    assert "cannot let a socket of a MemoryNetwork fail: serve on the real" in problem
+    assert report.runs == 1
+
+
+def test_a_ctrl_c_is_for_the_main_thread() -> None:
+    says = "by='interrupt' needs the main thread"
+    with ThreadPoolExecutor() as pool:
+        for by in ("interrupt", ["cancel", "interrupt"]):
+            with pytest.raises(ValueError, match=says):
+                pool.submit(cancel_everywhere, never, by=by).result()
 
 
 def test_paths_are_several_for_the_leak_check_too() -> None:
