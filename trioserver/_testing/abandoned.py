@@ -42,6 +42,16 @@ def close_coroutines(coroutines: Iterable[Closable]) -> None:
             coroutine.close()
 
 
+def empty_nurseries(nurseries: Iterable[trio.Nursery]) -> None:
+    """Let each of *nurseries* be destroyed in peace, at whatever time.
+
+    Trio insists then that its tasks have ended. A thread that goes on keeps the task
+    that waits for it, and so these, until it ends: in the midst of another run.
+    """
+    for nursery in nurseries:
+        nursery._children.clear()  # noqa: SLF001  # there is no other way
+
+
 def close_listeners(servers: Iterable[BaseServer]) -> None:
     """Close the sockets of *servers*, which nobody else will do."""
     listeners = [getattr(server, "socket", None) for server in servers]

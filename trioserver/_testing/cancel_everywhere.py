@@ -49,17 +49,21 @@ def cancel_everywhere(  # noqa: PLR0913  # all but one are options, and named
 
     In each run it is a finding
 
-    - if anything is left behind: a descriptor, a thread, a child, a file below *paths*,
-      a token of a limiter, a request in flight; or is closed by the garbage collector
-      only;
+    - if anything is left behind: a descriptor, a thread, a child, a task, a file below
+      *paths*, a token of a limiter, a request in flight; or is closed by the garbage
+      collector only;
     - if the run has not ended after *hang_seconds*; if a task takes thousands of
-      steps, as one that swallows its cancellation; or if one step takes more than ten
-      seconds, as that of one that blocks or waits for nothing;
+      steps, as one that swallows its cancellation; or if nothing goes on for more than
+      ten seconds, in one step of a task, or because the clock stands still;
     - if the server raises anything that the trouble does not explain, or swallows a
       Ctrl-C;
     - if a client has an error that is not forgiven, as `Trial.forgives` says: after
       ``"shutdown"`` and ``"close"``, each request that was accepted is promised its
       reply.
+
+    That nothing goes on is seen after ten to twenty seconds of real time, by a signal:
+    in the main thread only, and if SIGALRM is free. pytest-timeout takes it, for one,
+    unless it is told to use a thread. Windows has none.
 
     Args:
         scenario: An asynchronous function that takes a `Trial`. It has to do the same
@@ -71,7 +75,8 @@ def cancel_everywhere(  # noqa: PLR0913  # all but one are options, and named
         only: The numbers of the moments to try, as a report names them.
         hang_seconds: Seconds after which a run hangs, by its own clock.
         paths: Directories in which no file may be left.
-        clock: Makes the clock of each run, as ``trio.testing.MockClock``.
+        clock: Makes the clock of each run, as
+            ``lambda: trio.testing.MockClock(autojump_threshold=0)``.
         stop_after: How many failed runs are enough.
 
     Returns:

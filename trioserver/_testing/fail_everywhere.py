@@ -58,7 +58,8 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
       after its own socket has failed for good;
     - more than one client notices, or one at all where the system has lost nothing;
     - a fresh client is not served afterwards;
-    - something is left behind, hangs, runs away, or lets no other task run;
+    - something is left behind, hangs, runs away, or lets no other task run (see
+      `cancel_everywhere`);
     - a record in the log has several lines, or is louder than what a client can cause
       at will may be.
 
@@ -78,7 +79,8 @@ def fail_everywhere(  # noqa: PLR0913  # all but one are options, and named
         only: Just these, by their numbers in a report.
         hang_seconds: After that, a run is hanging.
         paths: Directories in which no file may be left.
-        clock: Makes the clock of each run.
+        clock: Makes the clock of each run, as
+            ``lambda: trio.testing.MockClock(autojump_threshold=0)``.
         stop_after: After so many runs that have failed, no other is tried.
     """
     check_outside_of_trio("fail_everywhere")

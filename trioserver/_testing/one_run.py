@@ -15,6 +15,7 @@ import trio
 from trioserver._exception_groups import leaves
 from trioserver._testing.injector import Injector
 from trioserver._testing.leaks import Snapshot, leaks_since
+from trioserver._testing.left_tasks import tasks_left
 from trioserver._testing.main_task import MAIN
 from trioserver._testing.noise import recorded_noise
 from trioserver._testing.options import check_seconds, checked_paths
@@ -71,7 +72,7 @@ def run_once(
         with deterministic_scheduling(conditions.seed):
             main = partial(trial.run, scenario, whole=conditions.whole)
             _run(main, overseer, injector.instruments)
-        found = tuple(trial.problems)
+        found = overseer.found
         if overseer.has_given_up:
             overseer.clear_away()
         else:
@@ -94,7 +95,7 @@ def _run(
     """Run *main*, and note what comes out of it."""
     trial = overseer.trial
     try:
-        with watchdog(overseer.look_at_step, STEP_SECONDS):
+        with watchdog(overseer.look, STEP_SECONDS):
             trio.run(
                 partial(_main, main, overseer),
                 clock=overseer.clock,
@@ -121,7 +122,8 @@ def _is_from_keyboard(error: BaseException) -> bool:
 async def _main(main: Callable[[], Awaitable[object]], overseer: Overseer) -> None:
     trio.lowlevel.current_task().name = MAIN
     overseer.begin()
-    await main()
+    with tasks_left(overseer.trial.problems.append):
+        await main()
 
 
 @contextmanager

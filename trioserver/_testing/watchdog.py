@@ -1,7 +1,7 @@
-"""Look up from time to time whether a step of a task has ended.
+"""Look up from time to time whether a run goes on.
 
 A task that blocks, or that goes round in circles without a checkpoint, stops all of
-Trio, and so whatever watches from inside.
+Trio, and so whatever watches from inside. A clock that stands still does that, too.
 """
 
 from __future__ import annotations

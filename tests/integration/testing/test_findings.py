@@ -86,6 +86,31 @@ def test_an_error_inside_of_trio_is_found() -> None:
     assert "Trio raised TrioInternalError" in str(report)
 
 
+def test_a_thread_that_hangs_is_named() -> None:
+    stuck = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def get_stuck() -> None:
+        stuck.wait()
+
+    async def play(_: Trial) -> None:
+        threads.append(threading.Thread(target=get_stuck, name="the one"))
+        threads[1].start()
+        await trio.sleep_forever()
+
+    threads.append(threading.Thread(target=get_stuck, name="another's"))
+    threads[0].start()
+    (problem,) = cancel_everywhere(play, hang_seconds=0.1).problems
+    stuck.set()
+    for thread in threads:
+        thread.join()
+
+    line = get_stuck.__code__.co_firstlineno + 1
+    place = f"thread the one at testing/test_findings.py:{line}"
+    assert problem.endswith(f"\n    {place}")
+    assert "another's" not in problem
+
+
 # What nobody would see
 
 
@@ -125,6 +150,65 @@ def test_an_error_in_a_thread_is_a_finding() -> None:
     report = cancel_everywhere(play)
 
     assert "thread a thread has died of KeyError('x')" in report.problems
+
+
+class SpawningHandler(UpperHandler):
+    """Starts something that goes on."""
+
+    async def handle(self) -> None:
+        trio.lowlevel.spawn_system_task(trio.sleep_forever)
+        await super().handle()
+
+
+async def serve_spawning(trial: Trial) -> None:
+    async with trial.serving(TCPServer(LOOPBACK, SpawningHandler)) as server:
+        await echo(server)
+
+
+def test_a_task_that_goes_on_is_a_finding() -> None:
+    report = cancel_everywhere(serve_spawning)
+
+    assert report.problems == [
+        "left behind: task trio.sleep_forever at sleep_forever()"
+    ]
+
+
+def test_a_task_that_goes_on_after_the_trouble_is_a_finding() -> None:
+    async def play(trial: Trial) -> None:
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            if trial.is_injected:
+                trio.lowlevel.spawn_system_task(trio.sleep_forever, name="goes on")
+
+    report = cancel_everywhere(play, by=["cancel", "interrupt"], stop_after=100)
+
+    assert {failure.by for failure in report.failures} == {"cancel", "interrupt"}
+    assert {problem.split(" at ")[0] for problem in report.problems} == {
+        "left behind: task goes on"
+    }
+
+
+def test_a_task_that_trio_needs_is_none() -> None:
+    async def play(_: Trial) -> None:
+        token = trio.lowlevel.current_trio_token()
+        called = trio.Event()
+
+        async def wait() -> None:
+            called.set()
+            await trio.sleep_forever()
+
+        def call() -> None:
+            with pytest.raises(trio.Cancelled):
+                trio.from_thread.run(wait, trio_token=token)
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        await called.wait()
+
+    report = cancel_everywhere(play, by="cancel", only=[])
+
+    assert report.problems == []
 
 
 def test_a_request_that_is_never_given_up_is_a_finding() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from typing import IO
 
@@ -9,6 +10,7 @@ import trio
 
 from kit.serving import LOOPBACK, UpperHandler, ask, connect
 from trioserver import TCPServer
+from trioserver._testing.noise import recorded_noise
 from trioserver.testing import (
     MemoryNetwork,
     Trial,
@@ -32,7 +34,7 @@ class PoolHandler(UpperHandler):
     server: PoolServer
 
     async def handle(self) -> None:
-        self.server.pool[self] = tempfile.TemporaryFile()
+        self.server.pool[self] = tempfile.TemporaryFile()  # noqa: SIM115  # the bug
         await super().handle()
         self.server.pool.pop(self).close()
 
@@ -76,3 +78,19 @@ def test_what_applies_is_seen_before_the_run_is_forgotten() -> None:
     report = cancel_everywhere(play, sample=1)
 
     assert list(report.tried) == ["cancel", "interrupt", "shutdown", "close"]
+
+
+def test_what_a_thread_keeps_of_a_run_that_hangs_can_be_freed_later() -> None:
+    kept: list[object] = []
+
+    async def hang(_: Trial) -> None:
+        # As a thread does, that the task waits for.
+        kept.append(trio.lowlevel.current_task().parent_nursery)
+        await trio.sleep_forever()
+
+    cancel_everywhere(hang, hang_seconds=0.05)
+    with recorded_noise() as noise:
+        kept.clear()
+        gc.collect()
+
+    assert noise == []

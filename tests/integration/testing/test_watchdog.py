@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 import trio
+import trio.testing
 
 from kit.serving import LOOPBACK, UpperHandler, ask, connect, eventually
 from trioserver import TCPServer
@@ -68,6 +69,43 @@ def test_a_step_that_does_not_end_in_a_server_is_found() -> None:
     (problem,) = cancel_everywhere(play).problems
 
     assert ": RequestsInFlight._run at testing/test_watchdog.py:" in problem
+
+
+@pytest.mark.usefixtures("quick_watchdog")
+def test_what_comes_of_the_end_of_a_step_is_no_finding() -> None:
+    async def play(trial: Trial) -> None:
+        async with trial.serving(TCPServer(LOOPBACK, UpperHandler)):
+            await block(trial)
+
+    (problem,) = cancel_everywhere(play).problems
+
+    assert problem.startswith("lets no other task run, ")
+
+
+@pytest.mark.usefixtures("quick_watchdog")
+def test_a_run_whose_clock_stands_still_is_found() -> None:
+    class ShieldingHandler(UpperHandler):
+        async def handle(self) -> None:
+            with trio.CancelScope(shield=True):
+                await trio.sleep_forever()
+
+    async def play(trial: Trial) -> None:
+        async with trial.serving(TCPServer(LOOPBACK, ShieldingHandler)) as server:
+            await connect(server)
+
+    report = cancel_everywhere(play, clock=trio.testing.MockClock)
+    again = cancel_everywhere(relax, clock=trio.testing.MockClock, sample=1)
+
+    (problem,) = report.problems
+    assert problem.startswith("hangs: its clock stands still, and nothing has run for ")
+    assert " ShieldingHandler.handle (test_watchdog.py:" in problem
+    assert "<" not in problem
+    again.check()
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+async def relax(_: Trial) -> None:
+    await trio.lowlevel.checkpoint()
 
 
 @pytest.mark.usefixtures("quick_watchdog")
