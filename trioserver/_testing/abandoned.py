@@ -49,7 +49,7 @@ def empty_nurseries(nurseries: Iterable[trio.Nursery]) -> None:
     that waits for it, and so these, until it ends: in the midst of another run.
     """
     for nursery in nurseries:
-        nursery._children.clear()  # noqa: SLF001  # there is no other way
+        nursery._children.clear()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # no other way
 
 
 def close_listeners(servers: Iterable[BaseServer]) -> None:

@@ -22,8 +22,7 @@ def busy_threads() -> dict[threading.Thread, str]:
 
     One that waits for work runs Python's code only, or Trio's.
     """
-    # SLF001: it is the only way to see them, and documented.
-    frames = sys._current_frames()  # noqa: SLF001  # see above
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # documented
     others = {
         thread: frames[thread.ident]
         for thread in threading.enumerate()
