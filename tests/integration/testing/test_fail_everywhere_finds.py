@@ -215,6 +215,22 @@ def test_tries_a_sample(sample: int) -> None:
     assert report.tried == {"fault": sample}
 
 
+class NoNetwork:
+    """Leaves a server where it is."""
+
+    def adopt(self, server: BaseServer) -> None:
+        pass
+
+
+def test_a_network_of_the_systems_sockets_will_do() -> None:
+    async def play(trial: Trial) -> None:
+        server = TCPServer(LOOPBACK, UpperHandler)
+        async with trial.serving(server, NoNetwork()):
+            await trial.visit(keep_alive, server)
+
+    fail_everywhere(play, operations="recv", sample=2).check()
+
+
 class TwiceHandler(UpperHandler):
     """Closes its socket once more, when it is closed already."""
 

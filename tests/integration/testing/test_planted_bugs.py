@@ -189,6 +189,7 @@ def test_finds_an_accept_loop_that_swallows_its_cancellation() -> None:
         scenario(partial(StubbornServer, LOOPBACK, UpperHandler)),
         by="cancel",
         stop_after=1,
+        hang_seconds=60,  # it takes its steps in less, however busy the machine is
     )
 
     check_found(report, "runs away", "StubbornServer.get_request")

@@ -15,6 +15,7 @@ import trio.testing
 from kit.serving import LOOPBACK, UpperHandler, ask, connect, eventually
 from trioserver import TCPServer
 from trioserver._testing import one_run
+from trioserver._testing.overseer import Overseer, WallClock
 from trioserver.testing import Trial, cancel_everywhere
 
 
@@ -102,6 +103,15 @@ def test_a_run_whose_clock_stands_still_is_found() -> None:
     assert "<" not in problem
     again.check()
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+def test_a_run_that_was_given_up_is_not_looked_at_again() -> None:
+    overseer = Overseer(Trial(), 1, WallClock(), has_given_up=True)
+
+    for _ in range(2):
+        overseer.look(None)
+
+    assert overseer.found == ()
 
 
 async def relax(_: Trial) -> None:
