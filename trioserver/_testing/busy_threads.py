@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 import threading
 import traceback
-from pathlib import Path
 from types import CodeType, FrameType
-from typing import Final
 
 from trioserver._testing.caller import caller
-from trioserver._testing.origins import is_below, is_librarys, is_trios
-
-_STDLIB: Final = Path(sysconfig.get_path("stdlib"))
-_INSTALLED: Final = Path(sysconfig.get_path("purelib"))
+from trioserver._testing.origins import is_librarys, is_pythons, is_trios
 
 
 def busy_threads() -> dict[threading.Thread, str]:
@@ -41,6 +35,4 @@ def _runs_foreign_code(innermost: FrameType) -> bool:
 
 
 def _is_foreign(code: CodeType) -> bool:
-    file = code.co_filename
-    is_pythons = is_below(_STDLIB, file) and not is_below(_INSTALLED, file)
-    return not (is_pythons or is_trios(code) or is_librarys(code))
+    return not (is_pythons(code) or is_trios(code) or is_librarys(code))

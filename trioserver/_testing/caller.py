@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sysconfig
 import traceback
 from collections.abc import Iterable
 from itertools import takewhile
@@ -10,13 +9,10 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Final, TypeAlias
 
-from trioserver._testing.origins import is_below, is_kits, is_librarys, is_trios
+from trioserver._testing.origins import is_kits, is_librarys, is_pythons, is_trios
 
 # The function of Trio's that runs the tasks.
 _RUN_LOOP: Final = "unrolled_run"
-
-_STDLIB: Final = Path(sysconfig.get_path("stdlib"))
-_INSTALLED: Final = Path(sysconfig.get_path("purelib"))
 
 _Line: TypeAlias = tuple[CodeType, int]
 
@@ -35,7 +31,7 @@ def caller(innermost: FrameType | None = None) -> str:
         for frame, line in takewhile(_is_inside, traceback.walk_stack(innermost))
         if not (is_kits(frame.f_code) or is_trios(frame.f_code))
     ]
-    return _places([line for line in told if not _is_pythons(line[0])] or told[:1])
+    return _places([line for line in told if not is_pythons(line[0])] or told[:1])
 
 
 def is_trios_own() -> bool:
@@ -58,12 +54,6 @@ def _is_inside(entry: tuple[FrameType, int]) -> bool:
     """Whether a frame is the task's: Trio's loop is called by what has called it."""
     code = entry[0].f_code
     return not (is_trios(code) and code.co_name == _RUN_LOOP)
-
-
-def _is_pythons(code: CodeType) -> bool:
-    """Whether *code* is the standard library's, in which others may be installed."""
-    file = code.co_filename
-    return is_below(_STDLIB, file) and not is_below(_INSTALLED, file)
 
 
 def _place(code: CodeType, line: int) -> str:

@@ -1,9 +1,10 @@
-"""Tell whose code it is: Trio's, the library's, or the test kit's."""
+"""Tell whose code it is: Python's, Trio's, the library's, or the test kit's."""
 
 from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from pathlib import Path
 from types import CodeType
 from typing import Final
@@ -25,6 +26,8 @@ _TRIO: Final = Path(trio.__file__).parent
 _OUTCOME: Final = Path(sys.modules["outcome"].__file__ or "").parent
 _KIT: Final = Path(__file__).parent
 _LIBRARY: Final = _KIT.parent
+_STDLIB: Final = Path(sysconfig.get_path("stdlib"))
+_INSTALLED: Final = Path(sysconfig.get_path("purelib"))
 
 
 def is_trios(code: CodeType) -> bool:
@@ -41,3 +44,9 @@ def is_kits(code: CodeType) -> bool:
 def is_librarys(code: CodeType) -> bool:
     """Whether *code* is the library's, of which the test kit is a part."""
     return is_below(_LIBRARY, code.co_filename)
+
+
+def is_pythons(code: CodeType) -> bool:
+    """Whether *code* is the standard library's, in which others may be installed."""
+    file = code.co_filename
+    return is_below(_STDLIB, file) and not is_below(_INSTALLED, file)
