@@ -19,11 +19,8 @@ nox.options.sessions = ["lint", "types", "tests", "docs"]
 PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 
-# Two for each core, since tests wait for half of their time, but at most eight.
-PROCESSES = f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}"
-
 # The blocks of a page of documentation run one after the other, as a file's tests do.
-PARALLEL = [PROCESSES, "--dist=loadfile"]
+PARALLEL = ["--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile"]
 
 
 def _find_pyenv_pythons() -> None:
@@ -85,9 +82,11 @@ def proof(session: nox.Session) -> None:
     session.install(".", *_groups("tests"))
     session.env["PYTHONSAFEPATH"] = "1"
     session.env["TRIOSERVER_TEST_EVERYTHING"] = "1"
-    # Each case wherever there is a process free: the files are few, and long. That one
-    # case takes minutes is no reason to tell where it is.
-    own = [PROCESSES, "--dist=worksteal", "-o", "faulthandler_timeout=1800"]
+    # Each case wherever there is a process free: the files are few, and long. Two for
+    # each core, since they wait for half of the time. That one case takes minutes is no
+    # reason to tell where it is.
+    processes = f"--numprocesses={2 * (os.cpu_count() or 1)}"
+    own = [processes, "--dist=worksteal", "-o", "faulthandler_timeout=1800"]
     session.run("pytest", "-m", "proof", *own, *session.posargs)
 
 
