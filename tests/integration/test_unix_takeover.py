@@ -15,7 +15,6 @@ from kit.serving import STUCK, UpperHandler, ask, connect, serving
 from kit.unix_sockets import NamedServer, ask_name, names_in
 from trioserver import UnixStreamServer
 
-
 REFUSED = b"refused: "
 """What a visitor is told who meets nobody."""
 

@@ -87,15 +87,16 @@ class Receiver:
             Nothing was received: there is no checkpoint once a datagram is there.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
+        # Not tried in vain a second time.
+        datagram = None if self._is_drained else self.receive_nowait(max_bytes)
+        if datagram is not None:
+            return datagram
         wait = PacedWait(self.socket, self._on_spinning)
-        while True:
-            # Not tried in vain a second time.
-            if not self._is_drained:
-                datagram = self.receive_nowait(max_bytes)
-                if datagram is not None:
-                    return datagram
+        while datagram is None:
             await wait.readable()
             self._is_drained = False
+            datagram = self.receive_nowait(max_bytes)
+        return datagram
 
     def receive_nowait(self, max_bytes: int) -> Datagram | None:
         """Return a datagram as `receive` does, or None if there is none.
