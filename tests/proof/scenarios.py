@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final, TypeAlias
 
 import attrs
@@ -244,18 +245,27 @@ async def nursery_elsewhere(stage: Stage) -> None:
         await _visited(stage, server, _ask_once, _ask_once)
 
 
-async def _singly(server: AnyServer, *, task_status: trio.TaskStatus[object]) -> None:
+async def _singly(
+    answered: trio.Event, server: AnyServer, *, task_status: trio.TaskStatus[object]
+) -> None:
     with server:
         task_status.started(server)
-        for _ in range(2):
+        # As long as there are clients, however many requests that makes: who waits for
+        # long sends its datagram once more.
+        while not answered.is_set():
             await server.handle_request()
 
 
 async def handle_request(stage: Stage) -> None:
     """One request is handled after the other."""
-    async with stage.serving(settings={"timeout": 0.5}, style=_singly) as server:
-        await _ask_once(stage, server)
-        await _ask_once(stage, server)
+    answered = trio.Event()
+    style = partial(_singly, answered)
+    async with stage.serving(settings={"timeout": 0.05}, style=style) as server:
+        try:
+            await _ask_once(stage, server)
+            await _ask_once(stage, server)
+        finally:
+            answered.set()
 
 
 async def stopped_by_handler(stage: Stage) -> None:
