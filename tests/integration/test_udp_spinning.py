@@ -114,8 +114,8 @@ async def test_each_episode_is_told_of_but_not_more_than_once_a_second(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with UDPServer(LOOPBACK, DatagramRequestHandler) as server:
-        server._note_spinning()
-        server._note_spinning()
+        server._spinning.note()
+        server._spinning.note()
 
     assert lines(caplog) == [("WARNING", True)]
 
@@ -208,8 +208,8 @@ async def test_that_of_a_driven_object_is_told_of_once_a_second_likewise(
     with socketserver.UDPServer(LOOPBACK, UpperThreadDatagramHandler) as server:
         source = source_of(server, LoopHooks(1), lambda: "here")
         assert isinstance(source, DatagramSource)
-        source._note_spinning()
-        source._note_spinning()
+        source._spinning.note()
+        source._spinning.note()
         source.give_back(close=False)
 
     assert lines(caplog) == [("WARNING", True)]

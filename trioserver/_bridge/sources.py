@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import socketserver
 import ssl
@@ -19,10 +18,9 @@ from trioserver._bridge.checking import (
 from trioserver._bridge.incoming import Incoming
 from trioserver._bridge.loop_hooks import LoopHooks
 from trioserver._bridge.stand_in import DatagramStandIn, ListenerStandIn
-from trioserver._datagrams.paced_wait import VAIN_PAUSE, PacedWait
+from trioserver._datagrams.paced_wait import PacedWait
 from trioserver._engine.hooks import ClientAddress
-from trioserver._engine.log_interval import LogInterval
-from trioserver._log import log
+from trioserver._engine.spinning_log import SpinningLog
 from trioserver._open_descriptors import note_open
 from trioserver._sockets.accept import accept, has_queued, is_listening
 from trioserver._sockets.close import close_socket
@@ -31,6 +29,9 @@ from trioserver._sockets.nonblocking import DONT_WAIT
 # Seconds for which a handler's sendto() may wait: as good as for ever. It must not be
 # None, which would let the receiving wait, too: all descriptors of a socket share that.
 SEND_TIMEOUT: Final = 3600.0
+
+# What else may let a socket be readable in vain.
+_ALSO: Final = "Or does get_request() raise BlockingIOError without having received?"
 
 
 class Source(Protocol):
@@ -213,8 +214,7 @@ class DatagramSource:
         where: Callable[[], str],
     ) -> None:
         self._server = server
-        self._where = where
-        self._spinning = LogInterval()
+        self._spinning = SpinningLog(where, _ALSO)
         self._hooks = hooks
         self._borrowed = _Borrowed(server)
         self._is_overridden = not is_original(server.get_request)
@@ -226,7 +226,7 @@ class DatagramSource:
     async def next(self) -> tuple[Incoming, ClientAddress]:
         """Receive a datagram."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        wait = PacedWait(self._borrowed.ours, self._note_spinning)
+        wait = PacedWait(self._borrowed.ours, self._spinning.note)
         if self._is_overridden:
             # Its get_request() takes a thread, which is not for trying.
             await wait.readable()
@@ -258,16 +258,6 @@ class DatagramSource:
         # Even if a handler makes the socket blocking just now.
         data, address = self._borrowed.ours.recvfrom(size, DONT_WAIT)
         return (data, self._server.socket), address
-
-    def _note_spinning(self) -> None:
-        if self._spinning.note():
-            log(
-                logging.WARNING,
-                f"The socket of {self._where()} is readable all the time, with nothing "
-                f"to receive: looking every {VAIN_PAUSE} s. Was it shut down, does "
-                "nobody read its error queue (IP_RECVERR), or does get_request() raise "
-                "BlockingIOError without having received?",
-            )
 
     def _keep_mode(self) -> None:
         """Let handlers wait for room for their replies, and nobody for a datagram.

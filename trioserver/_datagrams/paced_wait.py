@@ -15,6 +15,7 @@ from typing import Final, final
 import trio
 
 from trioserver._sockets.accept import has_queued
+from trioserver._sockets.polled import has_events
 from trioserver._waiting import wait_readable
 
 # Wake-ups in a row without a datagram, before there is a pause after each. Each takes
@@ -34,11 +35,9 @@ def is_shut(sock: socket.socket) -> bool:
 
     A Unix socket: datagrams of the Internet are received all the same on Linux.
     """
-    if not _SHUT or sock.family in {socket.AF_INET, socket.AF_INET6}:
+    if sock.family in {socket.AF_INET, socket.AF_INET6}:
         return False
-    poller = select.poll()
-    poller.register(sock, _SHUT)
-    return any(events & _SHUT for _, events in poller.poll(0))
+    return has_events(sock, _SHUT)
 
 
 @final

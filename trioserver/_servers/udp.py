@@ -14,7 +14,7 @@ from trioserver._concurrency.thread_hooks import DatagramThreadHooks, HooksInPla
 from trioserver._datagrams.datagram_socket import DatagramSocket
 from trioserver._datagrams.multicast import join_group
 from trioserver._datagrams.own_address import is_bound
-from trioserver._datagrams.paced_wait import VAIN_PAUSE, is_shut
+from trioserver._datagrams.paced_wait import is_shut
 from trioserver._datagrams.packet_info import ask_for_destinations
 from trioserver._datagrams.receiver import MAX_DATAGRAM_BYTES, Datagram, Receiver
 from trioserver._datagrams.replies import Replies
@@ -27,6 +27,7 @@ from trioserver._engine.hooks import (
     settled,
 )
 from trioserver._engine.log_interval import LogInterval
+from trioserver._engine.spinning_log import SpinningLog
 from trioserver._handlers.base import handled
 from trioserver._handlers.checking import refuse_handlers
 from trioserver._handlers.session import DatagramSessionHandler
@@ -121,7 +122,7 @@ class UDPServer(TCPServer):
         self._truncations = LogInterval()
         self._own_datagrams = LogInterval()
         self._drops = LogInterval()
-        self._spinning = LogInterval()
+        self._spinning = SpinningLog(self._where)
         self._drops_logged = 0
         super().__init__(server_address, RequestHandlerClass, bind_and_activate)
 
@@ -261,15 +262,6 @@ class UDPServer(TCPServer):
                 f"{count})",
             )
 
-    def _note_spinning(self) -> None:
-        if self._spinning.note():
-            log(
-                logging.WARNING,
-                f"The socket of {self._where()} is readable all the time, with nothing "
-                f"to receive: looking every {VAIN_PAUSE} s. Was it shut down, or does "
-                "nobody read its error queue (IP_RECVERR)?",
-            )
-
     def _datagram_request(self, datagram: Datagram, replies: Replies) -> Request:
         """Return a *datagram* as what handlers are given."""
         return datagram.data, DatagramSocket(datagram, replies)
@@ -287,7 +279,7 @@ class UDPServer(TCPServer):
             or self._replies is None
             or self._receiver.socket is not self.socket
         ):
-            receiver = Receiver(self.socket, self._note_spinning)
+            receiver = Receiver(self.socket, self._spinning.note)
             replies = Replies(self.socket)
             if self._replies is not None:
                 self._outgrown.append(self._replies)

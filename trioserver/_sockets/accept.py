@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from trioserver._sockets.polled import has_events
 from trioserver._waiting import SelfWaiting, wait_readable
 
 
@@ -106,11 +107,9 @@ def _is_shut(listener: socket.socket) -> bool:
     be read for ever, accept(2) says EAGAIN and SO_ACCEPTCONN 1, and who connects is
     refused. Only poll(2) tells (measured).
     """
-    if isinstance(listener, SelfWaiting) or not _SHUT_EVENTS:
+    if isinstance(listener, SelfWaiting):
         return False
-    poll = select.poll()
-    poll.register(listener, _SHUT_EVENTS)
-    return any(events & _SHUT_EVENTS for _, events in poll.poll(0))
+    return has_events(listener, _SHUT_EVENTS)
 
 
 # As socketserver chooses: poll() has no limit on the number of a descriptor, and
