@@ -241,11 +241,15 @@ def _leftover_prefix(name: str) -> str:
 
 def _remove_leftovers(directory: Directory, name: str) -> None:
     prefix = _leftover_prefix(name)
-    for other in directory.sockets():
-        is_ours = other.startswith(prefix) and len(other) == len(prefix) + (
-            2 * _TOKEN_BYTES
-        )
-        if is_ours:
+    length = len(prefix) + 2 * _TOKEN_BYTES
+    for other in directory.names():
+        # By the name at first: in a directory of 100 000 files, to look at each takes
+        # a quarter of a second.
+        if other.startswith(prefix) and len(other) == length:
             with suppress(OSError):
-                if not is_in_use(directory.address_of(other)):
+                if _is_left(directory, other):
                     directory.unlink(other)
+
+
+def _is_left(directory: Directory, name: str) -> bool:
+    return directory.is_socket(name) and not is_in_use(directory.address_of(name))

@@ -46,15 +46,16 @@ class Directory:
         status = self.status_of(name)
         return None if status is None else (status.st_dev, status.st_ino)
 
-    def sockets(self) -> list[str]:
-        """Return the names of the sockets in it; none, if it must not be listed."""
-        found: list[str] = []
+    def is_socket(self, name: str) -> bool:
+        """Whether *name* is a socket."""
+        status = self.status_of(name)
+        return status is not None and stat.S_ISSOCK(status.st_mode)
+
+    def names(self) -> list[str]:
+        """Return all names in it; none, if it must not be listed."""
         with suppress(OSError), _opened(".", os.O_RDONLY, self.descriptor) as listing:
-            for name in os.listdir(listing):  # noqa: PTH208  # Path cannot list a descriptor
-                status = self.status_of(name)
-                if status is not None and stat.S_ISSOCK(status.st_mode):
-                    found.append(name)
-        return found
+            return os.listdir(listing)  # noqa: PTH208  # Path cannot list a descriptor
+        return []
 
     def open(self, name: str, flags: int, mode: int) -> int:
         """Open a file in it, which must not be a link. Return the descriptor."""
