@@ -12,7 +12,8 @@ import pytest
 import trio
 import trio.testing
 
-from kit.serving import STUCK, eventually, reset_on_close
+from kit.serving import LOOPBACK, STUCK, UpperHandler, eventually, reset_on_close
+from trioserver import TCPServer
 from trioserver._sockets import accept as _accept
 from trioserver._sockets.accept import (
     AcceptFailure,
@@ -22,6 +23,7 @@ from trioserver._sockets.accept import (
     has_queued,
     is_listening,
 )
+from trioserver.testing import MemoryNetwork
 
 
 @pytest.fixture
@@ -259,6 +261,14 @@ def test_a_listener_listens_until_it_is_closed(listener: socket.socket) -> None:
     listener.close()
 
     assert (before, is_listening(listener)) == (True, False)
+
+
+async def test_a_listener_in_memory_listens_until_it_is_closed() -> None:
+    server = MemoryNetwork().adopt(TCPServer(LOOPBACK, UpperHandler))
+    before = is_listening(server.socket)
+    await server.server_close()
+
+    assert (before, is_listening(server.socket)) == (True, False)
 
 
 async def test_where_nothing_tells_that_a_listener_was_shut_down_it_listens(
