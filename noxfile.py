@@ -69,7 +69,8 @@ def tests(session: nox.Session) -> None:
         return
     session.run(*measured, "--ignore=tests/proof")
     # Its children do what those of the other tests have done already.
-    session.run(*measured, "tests/proof", env={"MEASURED": "subprocess"})
+    programs_alone = {"TRIOSERVER_TEST_MEASURED": "subprocess"}
+    session.run(*measured, "tests/proof", env=programs_alone)
     session.notify("coverage")
 
 
